@@ -1,0 +1,1 @@
+"""What the specs cost in time: `python -m benchmarks`."""

@@ -1,0 +1,3 @@
+"""Hands pytest the dojo's plugin."""
+
+pytest_plugins = ["dojo.plugin"]

@@ -1,0 +1,152 @@
+"""Answers trees, and the fresh loading of one answer."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import tokenize
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from fastapi import FastAPI
+
+from dojo.catalogue import Kata
+from dojo.limit import Overtime
+
+
+class NoAnswers(Exception):
+    """A path that holds no answer at all; the message says what was looked for."""
+
+
+@dataclass(eq=False)
+class DoesNotLoad(Exception):
+    """An answer that cannot be run: which file, which line (0: the whole file), and why."""
+
+    file: Path
+    line: int
+    reason: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file.name}:{self.line}" if self.line else self.file.name
+        shown = f": `{self.source.strip()}`" if self.source.strip() else ""
+        return f"{where} does not load: {self.reason}{shown}"
+
+
+def answers_tree(path: Path, katas: dict[str, Kata]) -> Path:
+    """The folder that holds `kNN_name/app.py`: `path` itself, or `katas/` in it.
+
+    Raises `NoAnswers`.
+    """
+    for tree in (path, path / "katas"):
+        if any((tree / name / "app.py").is_file() for name in katas):
+            return tree.resolve()
+    example = next(iter(katas), "k01_name")
+    there = "has none" if path.is_dir() else "is not there" if not path.exists() else "is a file"
+    raise NoAnswers(
+        f"no answers in {path}, which {there}: looked for files like "
+        f"{Path(path.name or '.') / example / 'app.py'} (a folder laid out like katas/)"
+    )
+
+
+_failures: dict[tuple[Path, int, int], DoesNotLoad] = {}
+_compiled: dict[tuple[Path, int, int], CodeType] = {}
+
+
+def load_answer(kata: Kata, tree: Path) -> ModuleType:
+    """The answer's module, executed anew, with its `app`.
+
+    Raises `DoesNotLoad`.     An answer that failed once is not executed again while its file stays
+    the same, so that one that     never finishes importing costs its time limit once and not once
+    a spec.
+    """
+    file = tree / kata.name / "app.py"
+    if not file.is_file():
+        raise DoesNotLoad(file, 0, "there is no such file in this answers tree")
+    stat = file.stat()
+    key = (file, stat.st_mtime_ns, stat.st_size)
+    if key in _failures:
+        raise _failures[key].with_traceback(None)
+    try:
+        if key not in _compiled:
+            _compiled[key] = _compile(file)
+        return _execute(_compiled[key], f"katas.{kata.name}.app", file)
+    except DoesNotLoad as failure:
+        _failures[key] = failure
+        raise
+
+
+def unload(module: ModuleType) -> None:
+    sys.modules.pop(module.__name__, None)
+
+
+def read_source(file: Path) -> str:
+    """The text of a Python file in the encoding that it declares.
+
+    Raises `DoesNotLoad`.
+    """
+    content = file.read_bytes()
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        return content.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise DoesNotLoad(file, 0, f"it is not UTF-8 text ({error})") from None
+
+
+def _compile(file: Path) -> CodeType:
+    source = read_source(file)
+    if not source.strip():
+        raise DoesNotLoad(file, 0, "it is empty; `git checkout` brings the stub back")
+    try:
+        return compile(source, str(file), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise DoesNotLoad(
+            file, error.lineno or 0, f"{type(error).__name__}, {error.msg}", error.text or ""
+        ) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise DoesNotLoad(file, 0, f"{type(error).__name__}, {error}") from None
+
+
+def _execute(code: CodeType, name: str, file: Path) -> ModuleType:
+    module = ModuleType(name)
+    module.__file__ = str(file)
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)
+        _check_app(module, file)
+    except DoesNotLoad:
+        unload(module)
+        raise
+    except KeyboardInterrupt:
+        unload(module)
+        raise
+    except BaseException as error:
+        unload(module)
+        raise _why_not(error, file) from None
+    return module
+
+
+def _check_app(module: ModuleType, file: Path) -> None:
+    if not hasattr(module, "app"):
+        raise DoesNotLoad(file, 0, "it has no `app`: say `app = FastAPI()` at the top level")
+    if not isinstance(module.app, FastAPI):
+        kind = type(module.app).__name__
+        raise DoesNotLoad(file, 0, f"its `app` is a {kind}, and must be a FastAPI")
+
+
+def _why_not(error: BaseException, file: Path) -> DoesNotLoad:
+    if isinstance(error, Overtime):
+        return DoesNotLoad(file, error.line, f"it did not finish importing: {error.where}")
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file
+    ]
+    line, source = (frames[-1].lineno or 0, frames[-1].line or "") if frames else (0, "")
+    if isinstance(error, SystemExit):
+        return DoesNotLoad(file, line, "it stops the interpreter while it is imported", source)
+    said = ""
+    with contextlib.suppress(Exception):
+        said = str(error).partition("\n")[0]
+    return DoesNotLoad(file, line, f"{type(error).__name__}, {said[:300]}", source)

@@ -1,0 +1,121 @@
+"""The catalogue of katas, read from `katas/*/kata.toml`."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+BELTS = ("white", "green", "black")
+FOLDER = re.compile(r"k\d\d_[a-z0-9_]+")
+
+
+class BrokenCatalogue(Exception):
+    """A `kata.toml` that cannot be used; the message names the file and the key."""
+
+
+@dataclass(frozen=True)
+class Kata:
+    """One exercise.
+
+    `minutes` is what a learner may expect to need, `points` what a grader gives for all its specs.
+    """
+
+    root: Path
+    name: str
+    title: str
+    belt: str
+    minutes: int
+    points: int
+    hints: tuple[str, str, str]
+
+    @property
+    def number(self) -> str:
+        """The short name: `k03`."""
+        return self.name.partition("_")[0]
+
+    @property
+    def card(self) -> Path:
+        return self.root / "katas" / self.name / "README.md"
+
+    @property
+    def stub(self) -> Path:
+        return self.root / "katas" / self.name / "app.py"
+
+    @property
+    def spec_file(self) -> Path:
+        return self.root / "tests" / f"test_{self.name}.py"
+
+    @cached_property
+    def spec_names(self) -> tuple[str, ...]:
+        """The test functions of the spec, in the order of the file."""
+        if not self.spec_file.is_file():
+            return ()
+        tree = ast.parse(self.spec_file.read_bytes())
+        return tuple(
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.name.startswith("test_")
+        )
+
+
+def read_catalogue(root: Path) -> dict[str, Kata]:
+    """All katas below `root`, by folder name, in order.
+
+    Raises `BrokenCatalogue`.
+    """
+    folders = sorted(path for path in (root / "katas").glob("k*") if FOLDER.fullmatch(path.name))
+    return {
+        folder.name: _read_kata(root, folder)
+        for folder in folders
+        if (folder / "kata.toml").is_file()
+    }
+
+
+def _read_kata(root: Path, folder: Path) -> Kata:
+    file = folder / "kata.toml"
+    shown = file.relative_to(root).as_posix()
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BrokenCatalogue(f"{shown}: not TOML: {error}") from None
+
+    def entry(key: str, kind: type, wanted: str) -> object:
+        if key not in entries:
+            raise BrokenCatalogue(f"{shown}: the key `{key}` is missing: give {wanted}")
+        value = entries[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise BrokenCatalogue(f"{shown}: `{key}` is {value!r}: give {wanted}")
+        return value
+
+    def text(key: str, wanted: str) -> str:
+        return str(entry(key, str, wanted))
+
+    def number(key: str) -> int:
+        value = entry(key, int, "a whole number above 0")
+        if not isinstance(value, int) or value < 1:
+            raise BrokenCatalogue(f"{shown}: `{key}` is {value!r}: give a whole number above 0")
+        return value
+
+    belt = text("belt", " or ".join(BELTS))
+    if belt not in BELTS:
+        raise BrokenCatalogue(f"{shown}: `belt` is {belt!r}: give {' or '.join(BELTS)}")
+    hints = entry("hints", list, "a list of three texts")
+    if not isinstance(hints, list) or [type(hint) for hint in hints] != [str, str, str]:
+        raise BrokenCatalogue(f"{shown}: `hints` must be a list of exactly three texts")
+    unknown = sorted(set(entries) - {"title", "belt", "minutes", "points", "hints"})
+    if unknown:
+        raise BrokenCatalogue(f"{shown}: the key `{unknown[0]}` is not known")
+    return Kata(
+        root=root,
+        name=folder.name,
+        title=text("title", "a text"),
+        belt=belt,
+        minutes=number("minutes"),
+        points=number("points"),
+        hints=(hints[0], hints[1], hints[2]),
+    )

@@ -1,0 +1,144 @@
+"""The clock of a spec: time that stands still, and sleeps that only move it on.
+
+freezegun freezes the wall clock. Stop-watches (`time.monotonic`, `time.perf_counter`) go on:
+freezegun freezes them in coroutines and not in worker threads, and a difference between the two
+would make no sense.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import anyio
+
+from dojo.holds import Hold, turns
+from dojo.timeline import owner, witness
+
+START = datetime(2026, 1, 15, 12, 0, tzinfo=timezone.utc)
+STOP_WATCHES = ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
+
+_real = {name: getattr(time, name) for name in STOP_WATCHES}
+_real_time_sleep = time.sleep
+_real_asyncio_sleep = asyncio.sleep
+_real_anyio_sleep = anyio.sleep
+_clock: Clock | None = None
+
+
+class Clock:
+    """Frozen time.
+
+    `now` moves only by `tick`, or by the sleeps of an answer.
+    """
+
+    def __init__(self, freezer: Any) -> None:
+        self._freezer = freezer
+        self._hold: Hold | None = None
+
+    @property
+    def now(self) -> datetime:
+        return self._freezer.time_to_freeze.replace(tzinfo=timezone.utc)  # type: ignore[no-any-return]
+
+    def tick(self, seconds: float) -> None:
+        self._freezer.tick(timedelta(seconds=seconds))
+
+    def hold(self, limit: int = 1) -> Hold:
+        """Hold whoever sleeps, before the time is moved on."""
+        self._hold = Hold("the sleep of the task", limit)
+        return self._hold
+
+    def held(self) -> Hold | None:
+        return self._hold
+
+
+@contextmanager
+def frozen_clock() -> Iterator[Clock]:
+    """Freeze the time at `START`.
+
+    Load the answer before: a model looked up while frozen fails.
+    """
+    global _clock
+    import pydantic.v1  # noqa: F401  (FastAPI imports it with the first route, and that fails while frozen)
+    from freezegun import config, configure, freeze_time
+
+    # freezegun shows the real time to whatever `threading` called: to each task in a worker thread.
+    ignored = [name for name in config.DEFAULT_IGNORE_LIST if name != "threading"]
+    configure(default_ignore_list=ignored)
+    freezer = freeze_time(START, real_asyncio=True, ignore=["_pytest"])
+    frozen = freezer.start()
+    _restart_stop_watches(freezer)
+    _clock = Clock(frozen)
+    try:
+        yield _clock
+    finally:
+        _clock = None
+        freezer.stop()
+
+
+def _restart_stop_watches(freezer: Any) -> None:
+    """Undo what freezegun did to stop-watches, in `time` and where they were imported by name."""
+    for name, real in _real.items():
+        setattr(time, name, real)
+    for module, attribute, original in freezer.undo_changes:
+        if original in _real.values():
+            setattr(module, attribute, original)
+
+
+def install() -> None:
+    """Replace the three sleeps in this process; once is enough.
+
+    Only answers notice.
+    """
+    time.sleep = _time_sleep  # type: ignore[assignment]
+    asyncio.sleep = _asyncio_sleep
+    anyio.sleep = _anyio_sleep
+
+
+def _note(seconds: float, *, blocking: bool) -> None:
+    timeline = witness()
+    if timeline is not None:
+        timeline.record("sleep", f"{seconds:g} s", blocking=blocking)
+
+
+def _is_the_answers() -> bool:
+    return witness() is not None and owner() is not None
+
+
+def _time_sleep(seconds: float, /) -> None:
+    if not _is_the_answers():
+        return _real_time_sleep(seconds)
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    _note(seconds, blocking=True)
+    if _clock is not None:
+        hold = _clock.held()
+        if hold is not None:
+            hold.stop_here()
+        _clock.tick(seconds)
+
+
+async def _asyncio_sleep(delay: float, result: Any = None) -> Any:
+    if delay <= 0 or not _is_the_answers():
+        return await _real_asyncio_sleep(delay, result)
+    await _pass(delay)
+    return result
+
+
+async def _anyio_sleep(delay: float) -> None:
+    if delay <= 0 or not _is_the_answers():
+        return await _real_anyio_sleep(delay)
+    await _pass(delay)
+
+
+async def _pass(seconds: float) -> None:
+    _note(seconds, blocking=False)
+    if _clock is not None:
+        hold = _clock.held()
+        if hold is not None:
+            await hold.stop_here_async()
+        _clock.tick(seconds)
+    await turns(2)

@@ -1,0 +1,105 @@
+"""The fixtures that specs are written with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import pytest_asyncio
+
+from dojo import postbox as postboxes
+from dojo.answers import DoesNotLoad
+from dojo.catalogue import Kata
+from dojo.clock import Clock, frozen_clock
+from dojo.database import Database
+from dojo.disk import Disk
+from dojo.exchange import Client
+from dojo.images import Darkroom
+from dojo.logs import Logs
+from dojo.postbox import Postbox
+from dojo.services import Services
+from dojo.stage import Stage, client_of, loaded, stage
+from dojo.timeline import Timeline
+
+KATA = pytest.StashKey[Kata]()
+TREE = pytest.StashKey[Path]()
+STAGE = pytest.StashKey[Stage]()
+
+
+@pytest.fixture
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    """The stage of this spec, with an empty working directory."""
+    with stage(tmp_path) as scene:
+        request.node.stash[STAGE] = scene
+        yield scene
+
+
+@pytest.fixture
+def kata(request: pytest.FixtureRequest, scene: Stage) -> Iterator[ModuleType]:
+    """The answer under test, loaded anew from the answers tree in force."""
+    item, config = request.node, request.config
+    try:
+        with loaded(item.stash[KATA], config.stash[TREE]) as module:
+            yield module
+    except DoesNotLoad as failure:
+        raise failure.with_traceback(None) from None
+
+
+@pytest_asyncio.fixture
+async def client(kata: ModuleType, scene: Stage) -> AsyncIterator[Client]:
+    """A client that drives one exchange a request with the answer's app."""
+
+    async with client_of(kata.app, scene) as client:
+        yield client
+
+
+@pytest.fixture
+def timeline(scene: Stage) -> Timeline:
+    """What happened in this spec, in order, and on which thread."""
+    return scene.timeline
+
+
+@pytest.fixture
+def postbox(scene: Stage) -> Postbox:
+    """The stand-in mail server at `localhost:2525`."""
+    postboxes.start()
+    return scene.postbox
+
+
+@pytest.fixture
+def services(scene: Stage) -> Services:
+    """The stand-ins for HTTP services."""
+    return scene.services
+
+
+@pytest.fixture
+def database(scene: Stage) -> Database:
+    """`shop.db`, read through a connection of the spec's own."""
+    return scene.database
+
+
+@pytest.fixture
+def disk(scene: Stage) -> Disk:
+    """The working directory of this spec."""
+    return scene.disk
+
+
+@pytest.fixture
+def darkroom(scene: Stage) -> Darkroom:
+    """Where Pillow decodes pixels."""
+    return scene.darkroom
+
+
+@pytest.fixture
+def logs(scene: Stage) -> Logs:
+    """What was logged to the logger `kata`."""
+    return scene.logs
+
+
+@pytest.fixture
+def clock(kata: ModuleType) -> Iterator[Clock]:
+    """Time that stands still at 2026-01-15 12:00 UTC, and sleeps that only move it on."""
+    with frozen_clock() as clock:
+        yield clock

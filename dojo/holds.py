@@ -1,0 +1,167 @@
+"""Holds: what a spec uses to keep something from going on until it says so."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from dojo.timeline import Moments, owner, witness
+
+SECONDS = 2.0
+
+# Bound here, before anybody freezes or replaces the ones in their modules.
+real_sleep = asyncio.sleep
+real_pause = time.sleep
+clock = time.monotonic
+
+
+async def turns(count: int = 20) -> None:
+    """Let everything that is ready on the event loop run, and what that makes ready, and so on."""
+    for _ in range(count):
+        await real_sleep(0)
+
+
+async def until(happened: Callable[[], bool], seconds: float | None = None) -> bool:
+    """Wait for something that is about to happen; False when it has not after `seconds` of real
+    time."""
+    end = clock() + (SECONDS if seconds is None else seconds)
+    pauses = 0
+    while not happened():
+        if clock() > end:
+            return False
+        pauses += 1
+        await real_sleep(0 if pauses < 50 else 0.0005)
+    return True
+
+
+class NeverCame(AssertionError):
+    """What a spec wanted to hold was not under way."""
+
+
+class Hold:
+    """Stops what reaches it until it is released, at the end of its `with` block at the latest.
+
+    A hold that is never released ends by itself after 2 seconds, and its `with` block then fails.
+    Work on the event loop's own thread is never stopped, since nothing could release it: the
+    timeline shows that it ran there.
+    """
+
+    def __init__(self, what: str, limit: int = 1) -> None:
+        self.what = what
+        self.limit = limit
+        self.reached = 0
+        self.threads = 0
+        self.overdue = False
+        self.on_loop = False
+        self._gate = threading.Event()
+        _all.append(self)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Hold:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.release()
+        if self.overdue and error is None:
+            raise AssertionError(
+                f"the hold on {self.what} was not released within {SECONDS:g} s: "
+                "what it held went on, so this spec proved nothing"
+            )
+
+    @property
+    def released(self) -> bool:
+        return self._gate.is_set()
+
+    def release(self) -> None:
+        self._gate.set()
+
+    def _takes(self) -> bool:
+        """Count one more arrival; False when it is let through."""
+        with self._lock:
+            if self.released or self.reached >= self.limit:
+                return False
+            self.reached += 1
+            return True
+
+    def stop_here(self) -> None:
+        """Stop the calling thread, unless it is the event loop's."""
+        timeline = witness()
+        if timeline is not None and timeline.on_loop():
+            self.pass_on_loop()
+        elif self._takes():
+            self._note(owner())
+            self.threads += 1
+            self._overdue(self._gate.wait(SECONDS))
+
+    def pass_on_loop(self) -> None:
+        """Note that what should be held is on the event loop's thread, and let it through."""
+        self.on_loop = self.on_loop or not self.released
+
+    async def stop_here_async(self, by: Moments | None = None) -> None:
+        """Stop the calling coroutine, on behalf of `by` where it has no context of its own."""
+        if self._takes():
+            self._note(by or owner())
+            self._overdue(await until(lambda: self.released))
+
+    async def until_reached(self, count: int = 1) -> None:
+        """Wait until `count` of what is held have arrived.
+
+        Raises `AssertionError` if they do not.
+        """
+        await until(lambda: self.reached >= count or self.on_loop or _all_quiet())
+        if self.on_loop:
+            raise AssertionError(
+                f"{self.what} was on the event loop's thread, where every other request has "
+                "to wait for it: an `async def` task runs on the loop, "
+                "a `def` task runs in a worker thread"
+            )
+        if self.reached < count:
+            raise NeverCame(
+                f"expected {self.what} to be under way, and it was not: "
+                f"{self.reached} of {count} came"
+            )
+
+    def _note(self, moments: Moments | None) -> None:
+        """Note that it is this exchange which has arrived here."""
+        if moments is not None:
+            _holding[moments.number] = self
+
+    def _overdue(self, released: bool) -> None:
+        self.overdue = self.overdue or not released
+
+
+def _all_quiet() -> bool:
+    """Whether every exchange that began has finished, so that nothing more can come."""
+    timeline = witness()
+    return timeline is not None and timeline.under_way == 0
+
+
+_all: list[Hold] = []
+_holding: dict[int, Hold] = {}
+
+
+def held(number: int) -> Hold | None:
+    """The hold at which exchange `number` has arrived and that is not released yet."""
+    hold = _holding.get(number)
+    return None if hold is None or hold.released else hold
+
+
+def held_threads() -> int:
+    """How many worker threads stand at holds now."""
+    return sum(hold.threads for hold in _all if not hold.released)
+
+
+def release_all() -> None:
+    """Let everything go on, at the end of a spec."""
+    for hold in _all:
+        hold.release()
+    _all.clear()
+    _holding.clear()

@@ -1,0 +1,73 @@
+"""The observer of Pillow: when pixels are decoded, and image work on the event loop's thread."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from dojo.holds import Hold
+from dojo.timeline import owner, witness
+
+WORK = ("convert", "reduce", "resize", "save", "thumbnail", "transpose")
+
+
+class Darkroom:
+    """Where the images of one spec are decoded."""
+
+    def __init__(self) -> None:
+        self._hold: Hold | None = None
+
+    def hold(self, limit: int = 1) -> Hold:
+        """Hold the next `limit` images just before their pixels are decoded."""
+        self._hold = Hold("the decoding of the image", limit)
+        return self._hold
+
+    def decoding(self, image: Any) -> None:
+        timeline = witness()
+        if timeline is None or owner() is None:
+            return
+        if self._hold is not None:
+            self._hold.stop_here()
+        timeline.record("decode", f"{image.width}x{image.height} {image.format}", blocking=True)
+
+
+_darkroom: Darkroom | None = None
+_installed = False
+
+
+def use(darkroom: Darkroom | None) -> None:
+    """Make `darkroom` the one in force."""
+    global _darkroom
+    _darkroom = darkroom
+
+
+def install() -> None:
+    """Observe Pillow in this process; once is enough."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    from PIL import Image, ImageFile
+
+    load = ImageFile.ImageFile.load
+
+    @functools.wraps(load)
+    def noted_load(self: Any) -> Any:
+        if _darkroom is not None and self.tile:
+            _darkroom.decoding(self)
+        return load(self)
+
+    ImageFile.ImageFile.load = noted_load  # type: ignore[method-assign]
+    for name in WORK:
+        setattr(Image.Image, name, _noted(name, getattr(Image.Image, name)))
+
+
+def _noted(name: str, method: Any) -> Any:
+    @functools.wraps(method)
+    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        timeline = witness()
+        if timeline is not None and timeline.on_loop() and owner() is not None:
+            timeline.record("image", name, blocking=True)
+        return method(self, *args, **kwargs)
+
+    return noted

@@ -1,0 +1,104 @@
+"""The observer of logging, and the undoing of what an answer does to `logging`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dojo.timeline import witness
+
+LOGGER = "kata"
+
+
+class Logs:
+    """What was logged to the logger `kata`: level names and texts, not the records.
+
+    A record would keep the exception alive, and with it everything that the failing function held
+    open.
+    """
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, str]] = []
+
+    def note(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            text = str(record.msg)
+        self.seen.append((record.levelno, text))
+        timeline = witness()
+        if timeline is not None:
+            timeline.record("log", f"{record.levelname} {text}"[:120])
+
+    @property
+    def failures(self) -> list[str]:
+        """The texts of all records of level WARNING or above."""
+        return [text for level, text in self.seen if level >= logging.WARNING]
+
+
+@contextmanager
+def logging_observed() -> Iterator[Logs]:
+    """Listen to the logger `kata`, and put all loggers back afterwards as they were.
+
+    Not by a handler: an answer that configures logging would take it away.
+    """
+    before = {name: _state(logger) for name, logger in _loggers().items()}
+    disabled = logging.root.manager.disable
+    logs = Logs()
+    call_handlers = logging.Logger.callHandlers
+
+    def note_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+        if _is_the_katas(logger.name):
+            logs.note(record)
+        call_handlers(logger, record)
+
+    logging.Logger.callHandlers = note_and_call_handlers  # type: ignore[method-assign,assignment]
+    try:
+        yield logs
+    finally:
+        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]
+        logging.disable(disabled)
+        for name, changed in _loggers().items():
+            _put_back(changed, before.get(name))
+        _forget_the_katas()
+
+
+def _is_the_katas(name: str) -> bool:
+    return name.partition(".")[0] == LOGGER
+
+
+def _forget_the_katas() -> None:
+    """The next answer makes the logger anew: `dictConfig` disables those that are already there."""
+    known = logging.root.manager.loggerDict
+    for name in [name for name in known if _is_the_katas(name)]:
+        del known[name]
+
+
+State = tuple[list[logging.Handler], int, bool, bool]
+
+
+def _loggers() -> dict[str, logging.Logger]:
+    known = logging.root.manager.loggerDict
+    named = {n: logger for n, logger in known.items() if isinstance(logger, logging.Logger)}
+    return {"": logging.root, **named}
+
+
+def _state(logger: logging.Logger) -> State:
+    return list(logger.handlers), logger.level, logger.propagate, logger.disabled
+
+
+def _put_back(logger: logging.Logger, state: State | None) -> None:
+    state = state or ([], logging.NOTSET, True, False)
+    if state == _state(logger):
+        return
+    handlers, level, propagate, disabled = state
+    for handler in list(logger.handlers):
+        if handler not in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+    for handler in handlers:
+        logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = propagate
+    logger.disabled = disabled

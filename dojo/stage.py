@@ -1,0 +1,124 @@
+"""The stage of one spec: an empty working directory, a timeline, and a double for each part of the
+world."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from dojo import (
+    answers,
+    clock,
+    database,
+    disk,
+    holds,
+    images,
+    network,
+    postbox,
+    services,
+    strays,
+    timeline,
+)
+from dojo.catalogue import Kata
+from dojo.exchange import App, Client
+from dojo.lifespan import running
+from dojo.logs import Logs, logging_observed
+
+
+@dataclass
+class Stage:
+    """All that a spec can look at."""
+
+    directory: Path
+    timeline: timeline.Timeline
+    database: database.Database
+    disk: disk.Disk
+    postbox: postbox.Postbox
+    services: services.Services
+    darkroom: images.Darkroom
+    logs: Logs
+    client: Client | None = None
+
+
+@contextmanager
+def stage(directory: Path) -> Iterator[Stage]:
+    """Set the stage in `directory`, which becomes the working directory, and clear it
+    afterwards."""
+    strays.install()
+    disk.install()
+    network.install()
+    services.install()
+    clock.install()
+    before = Path.cwd()
+    os.chdir(directory)
+    with logging_observed() as logs:
+        scene = Stage(
+            directory=directory,
+            timeline=timeline.Timeline(),
+            database=database.Database(directory),
+            disk=disk.Disk(directory),
+            postbox=postbox.Postbox(),
+            services=services.Services(),
+            darkroom=images.Darkroom(),
+            logs=logs,
+        )
+        timeline.watch(scene.timeline)
+        database.use(scene.database)
+        disk.use(scene.disk)
+        postbox.use(scene.postbox)
+        services.use(scene.services)
+        images.use(scene.darkroom)
+        try:
+            yield scene
+        finally:
+            holds.release_all()
+            strays.forget()
+            database.use(None)
+            disk.use(None)
+            postbox.use(None)
+            services.use(None)
+            images.use(None)
+            timeline.watch(None)
+            os.chdir(before)
+
+
+@contextmanager
+def loaded(kata: Kata, tree: Path) -> Iterator[ModuleType]:
+    """Load an answer onto the stage.
+
+    Raises `answers.DoesNotLoad`.
+    """
+    file = tree / kata.name / "app.py"
+    source = file.read_bytes() if file.is_file() else b""
+    if b"sqlalchemy" in source:
+        database.install()
+    if b"PIL" in source:
+        images.install()
+    network.loading(True)
+    try:
+        module = answers.load_answer(kata, tree)
+    finally:
+        network.loading(False)
+    try:
+        yield module
+    finally:
+        answers.unload(module)
+
+
+@asynccontextmanager
+async def client_of(app: App, scene: Stage) -> AsyncIterator[Client]:
+    """A client of an app that has started up; it ends what is still under way, and shuts the app
+    down."""
+    strays.watch_loop(asyncio.get_running_loop())
+    scene.client = Client(app, scene.timeline)
+    async with running(app, scene.client.state):
+        try:
+            yield scene.client
+        finally:
+            holds.release_all()
+            await scene.client.close()

@@ -1,0 +1,167 @@
+"""The ordered record of what happened in a spec, and on which thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+MOMENTS = ("request", "answer", "finished")
+
+
+@dataclass(eq=False)
+class Moments:
+    """One exchange as its witnesses see it: its number, and whether its answer has gone out.
+
+    A witness attributes what it sees to the exchange whose context it runs in (`here`).
+    """
+
+    number: int
+    name: str = ""
+    answered: bool = False
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened.
+
+    `blocking` says that it is work that keeps its thread busy, `on_loop` that this thread was the
+    event loop's, `after_answer` that the exchange it belongs to had been answered.
+    """
+
+    kind: str
+    detail: str = ""
+    exchange: int | None = None
+    on_loop: bool = False
+    after_answer: bool = False
+    blocking: bool = False
+
+    @property
+    def blocks_the_loop(self) -> bool:
+        return self.blocking and self.on_loop and self.after_answer
+
+    def is_a(self, selector: str) -> bool:
+        """Whether `selector` names this event: a kind, or a kind and a part of the detail."""
+        kind, _, part = selector.partition(" ")
+        return self.kind == kind and part in self.detail
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.detail}".strip()
+
+
+class Order(list[str]):
+    """The selectors of the events that happened, in order; compare it with a list."""
+
+
+@dataclass
+class Timeline:
+    """What happened, in order.
+
+    Any thread may add to it; `under_way` counts exchanges begun and not finished.
+    """
+
+    loop_thread: int = field(default_factory=threading.get_ident)
+    events: list[Event] = field(default_factory=list)
+    under_way: int = 0
+    marked: list[Event] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(list(self.events))
+
+    def record(
+        self,
+        kind: str,
+        detail: str = "",
+        *,
+        by: Moments | None = None,
+        on_loop: bool | None = None,
+        blocking: bool = False,
+    ) -> Event:
+        """Add an event; what is not given is read off the thread and the context of the caller."""
+        by = by or owner()
+        event = Event(
+            kind,
+            detail,
+            exchange=by.number if by else None,
+            on_loop=self.on_loop() if on_loop is None else on_loop,
+            after_answer=bool(by and by.answered),
+            blocking=blocking,
+        )
+        with self._lock:
+            self.events.append(event)
+        return event
+
+    def on_loop(self) -> bool:
+        return threading.get_ident() == self.loop_thread
+
+    def of(self, selector: str) -> list[str]:
+        """The details of all events that `selector` names, in order."""
+        return [event.detail for event in self if event.is_a(selector)]
+
+    def order(self, *selectors: str) -> Order:
+        """Which of `selectors` happened, in order, runs of the same one counted once.
+
+        A selector is a kind of event (`mail`) or a kind and a part of its detail (`commit
+        inventory`).
+        """
+        seen = Order()
+        for event in self:
+            for selector in selectors:
+                if event.is_a(selector):
+                    if not seen or seen[-1] != selector:
+                        seen.append(selector)
+                    break
+        return seen
+
+    def mark_disorder(self, happened: list[str], expected: list[str]) -> None:
+        """Mark the events that stand where something else was expected, for whoever reads the
+        timeline."""
+        for was, should in zip(happened, [*expected, *[""] * len(happened)], strict=False):
+            if was != should:
+                self.marked = [event for event in self if event.is_a(was)]
+                return
+
+    def early(self, selector: str, message: str) -> str:
+        """Mark what came before its answer, and give `message` back: for the text of an assert."""
+        self.marked = [event for event in self if event.is_a(selector) and not event.after_answer]
+        return message
+
+    def on_the_loop(self) -> list[str]:
+        """What kept the event loop busy, also before the answer: in a middleware, say."""
+        return [str(event) for event in self if event.blocking and event.on_loop and event.exchange]
+
+    def blocked(self) -> list[str]:
+        """What kept the event loop busy inside a task, after the answer: it should be nothing."""
+        return [str(event) for event in self if event.blocks_the_loop]
+
+
+here: ContextVar[Moments | None] = ContextVar("here", default=None)
+_threads: dict[int, Moments] = {}
+_current: Timeline | None = None
+
+
+def witness() -> Timeline | None:
+    """The timeline of the spec that runs now, if one does."""
+    return _current
+
+
+def watch(timeline: Timeline | None) -> None:
+    """Make `timeline` the one that the observers write to."""
+    global _current
+    _current = timeline
+    _threads.clear()
+
+
+def owner() -> Moments | None:
+    """The exchange on whose behalf the calling thread works, if any."""
+    return here.get() or _threads.get(threading.get_ident())
+
+
+def work_for(moments: Moments | None) -> None:
+    """Say on whose behalf a thread works that inherits no context."""
+    if moments is None:
+        _threads.pop(threading.get_ident(), None)
+    else:
+        _threads[threading.get_ident()] = moments

@@ -1,0 +1,236 @@
+"""The observer of files sees every way to write one, and on which thread."""
+
+import os
+from pathlib import Path
+
+import pytest
+from worlds import answer, app_of_tasks, run_tasks
+
+from dojo.stage import client_of
+
+
+def with_open() -> None:
+    with open("out.txt", "w", encoding="utf-8") as file:
+        file.write("x")
+
+
+def with_append() -> None:
+    with open("out.txt", "ab") as file:
+        file.write(b"x")
+
+
+def with_print() -> None:
+    with open("out.txt", "a", buffering=1) as file:
+        print("x", end="", file=file)
+
+
+def with_io_open() -> None:
+    with open("out.txt", "x") as file:
+        file.write("x")
+
+
+def with_write_text() -> None:
+    Path("out.txt").write_text("x")
+
+
+def with_path_open() -> None:
+    with Path("out.txt").open("wb", buffering=0) as file:
+        file.write(b"x")
+
+
+def with_os_open() -> None:
+    descriptor = os.open("out.txt", os.O_WRONLY | os.O_CREAT)
+    os.write(descriptor, b"x")
+    os.close(descriptor)
+
+
+def with_an_absolute_path() -> None:
+    (Path.cwd() / "out.txt").write_bytes(b"x")
+
+
+WRITERS = pytest.mark.parametrize(
+    "write",
+    [
+        with_open,
+        with_append,
+        with_print,
+        with_io_open,
+        with_write_text,
+        with_path_open,
+        with_os_open,
+        with_an_absolute_path,
+    ],
+)
+
+
+@WRITERS
+async def test_a_write_in_a_thread_is_seen_and_does_not_block(scene, write):
+    """One event for the writing of a file, however many layers it has."""
+    await run_tasks(scene, write)
+
+    assert scene.timeline.of("write") == ["out.txt"]
+    assert scene.timeline.blocked() == []
+    assert scene.disk.text("out.txt") == "x"
+
+
+@WRITERS
+async def test_a_write_on_the_loop_blocks(scene, write):
+    """Whichever way it is written."""
+
+    async def task() -> None:
+        write()
+
+    await run_tasks(scene, task)
+
+    assert scene.timeline.blocked() == ["write out.txt"]
+
+
+async def test_a_read_is_noted_on_the_loop_only(scene):
+    """Reading blocks as writing does, and in a thread it hurts nobody."""
+    with_write_text()
+
+    def read() -> None:
+        Path("out.txt").read_text()
+
+    async def read_on_the_loop() -> None:
+        read()
+
+    await run_tasks(scene, read)
+    assert scene.timeline.of("read") == []
+
+    await run_tasks(scene, read_on_the_loop)
+    assert scene.timeline.blocked() == ["read out.txt"]
+
+
+async def test_other_folders_are_nobody_s_business(scene, tmp_path_factory):
+    """Libraries read and write their own files."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "out.txt"
+
+    async def write() -> None:
+        elsewhere.write_text("x")
+
+    await run_tasks(scene, write)
+
+    assert scene.timeline.of("write") == []
+
+
+LOGS_TO_A_FILE = """
+    import logging
+
+    from fastapi import BackgroundTasks, FastAPI
+
+    logger = logging.getLogger("kata")
+    logger.addHandler(logging.FileHandler("log.txt", encoding="utf-8"))
+    kept = open("kept.txt", "a", encoding="utf-8")
+    app = FastAPI()
+
+
+    async def note():
+        logger.warning("zoë")
+        kept.write("zoë")
+        kept.flush()
+
+
+    @app.post("/")
+    async def endpoint(background_tasks: BackgroundTasks):
+        background_tasks.add_task(note)
+"""
+
+
+async def test_a_file_opened_at_import_is_seen_when_it_is_written(scene, tmp_path_factory):
+    """A `FileHandler` opens once and blocks later."""
+    with answer(tmp_path_factory.mktemp("tree"), LOGS_TO_A_FILE) as module:
+        async with client_of(module.app, scene) as client:
+            await client.post("/")
+        module.kept.close()
+
+    assert scene.timeline.blocked() == ["write log.txt", "write kept.txt"]
+    assert scene.disk.lines("log.txt") == ["zoë"]
+
+
+@pytest.mark.parametrize("encoding", [None, "utf-8"])
+async def test_a_foreign_locale_spoils_text_without_an_encoding(scene, encoding):
+    """Whoever names the encoding does not depend on the machine."""
+
+    def write() -> None:
+        with open("open.txt", "w", encoding=encoding) as file:
+            file.write("zoë")
+        Path("path.txt").write_text("zoë", encoding=encoding)
+
+    with scene.disk.foreign_locale():
+        await run_tasks(scene, write)
+
+    intact = encoding is not None
+    assert (scene.disk.text("open.txt") == "zoë") is intact
+    assert (scene.disk.text("path.txt") == "zoë") is intact
+
+
+async def test_a_held_file_is_not_open_yet(scene):
+    """Only the first exchange is held; the next one passes."""
+    async with client_of(app_of_tasks(with_append), scene) as client:
+        with scene.disk.hold("out.txt") as slow_disk:
+            first = client.begin("POST", "/")
+            await slow_disk.until_reached()
+            assert scene.disk.files() == []
+            await client.post("/")
+            assert scene.disk.text("out.txt") == "x"
+            slow_disk.release()
+            await first.until_finished()
+
+    assert scene.disk.text("out.txt") == "xx"
+
+
+def write_in_pieces() -> None:
+    with open("out.txt", "ab", buffering=0) as file:
+        file.write(b"one")
+        file.write(b"two")
+
+
+def open_twice() -> None:
+    for piece in (b"one", b"two"):
+        with open("out.txt", "ab") as file:
+            file.write(piece)
+
+
+@pytest.mark.parametrize("write", [write_in_pieces, open_twice])
+async def test_a_second_step_is_held_after_the_first(scene, write):
+    """That is where lines of two requests get mixed."""
+    async with client_of(app_of_tasks(write), scene) as client:
+        with scene.disk.hold("out.txt", step=2) as half_a_line:
+            exchange = client.begin("POST", "/")
+            await half_a_line.until_reached()
+            assert scene.disk.text("out.txt") == "one"
+            half_a_line.release()
+            await exchange.until_finished()
+
+    assert scene.disk.text("out.txt") == "onetwo"
+
+
+def test_what_a_file_object_says_of_itself_is_python_s_own(scene):
+    """The observed file is used like any other, in every mode."""
+    with open("out.txt", "w+", encoding="utf-8", newline="") as file:
+        file.write("a\r\nb")
+        file.seek(0)
+        assert (file.read(), file.mode, file.encoding) == ("a\r\nb", "w+", "utf-8")
+    with open("out.txt", "r+b") as file:
+        assert (file.read(1), file.mode, Path(file.name).name) == (b"a", "rb+", "out.txt")
+
+
+@pytest.mark.parametrize(
+    ("error", "options"),
+    [
+        (FileExistsError, {"mode": "x"}),
+        (ValueError, {"mode": "wb", "encoding": "utf-8"}),
+        (ValueError, {"mode": "wb", "newline": ""}),
+        (ValueError, {"mode": "wbt"}),
+        (ValueError, {"mode": "rw"}),
+        (ValueError, {"mode": "w", "buffering": 0}),
+        (LookupError, {"mode": "w", "encoding": "no such"}),
+    ],
+)
+def test_what_open_refuses_is_refused(scene, error, options):
+    """The stand-in is as strict as what it stands in for."""
+    with_write_text()
+
+    with pytest.raises(error), open("out.txt", **options):
+        pass

@@ -1,0 +1,106 @@
+"""The observer of logging hears the kata's logger, and leaves `logging` as it was."""
+
+import logging
+import logging.config
+
+import pytest
+from worlds import run_tasks
+
+from dojo.stage import stage
+
+
+async def test_what_is_logged_to_the_kata_s_logger_is_heard(scene):
+    """With its level, and on the timeline of its exchange."""
+
+    def work() -> None:
+        logging.getLogger("kata").warning("no %s", "coffee")
+        logging.getLogger("kata.kitchen").error("no tea")
+        logging.getLogger("kata").info("quiet")
+
+    await run_tasks(scene, work)
+
+    assert scene.logs.failures == ["no coffee", "no tea"]
+    assert scene.timeline.of("log") == ["WARNING no coffee", "ERROR no tea"]
+
+
+async def test_other_loggers_are_not_heard(scene):
+    """The contract names one."""
+
+    def work() -> None:
+        logging.warning("root")
+        logging.getLogger("katalog").warning("other")
+
+    await run_tasks(scene, work)
+
+    assert scene.logs.seen == []
+
+
+async def test_a_message_that_does_not_format_is_heard(scene):
+    """An answer's mistake in a log line must not become the spec's."""
+
+    def work() -> None:
+        logger = logging.getLogger("kata")
+        logger.propagate = False  # pytest's own handler would raise
+        logger.error("%d cats", "two")
+
+    exchange = await run_tasks(scene, work)
+
+    assert exchange.raised is None
+    assert scene.logs.failures == ["%d cats"]
+
+
+@pytest.fixture
+def logger():
+    logger = logging.getLogger("selfcheck")
+    logger.setLevel(logging.INFO)
+    kept = logging.NullHandler()
+    logger.addHandler(kept)
+    yield logger
+    logger.removeHandler(kept)
+    logger.setLevel(logging.NOTSET)
+
+
+def test_all_loggers_are_put_back(tmp_path, logger):
+    """What one answer does to `logging`, the next must not meet."""
+    root = logging.getLogger()
+    before = [list(root.handlers), root.level, list(logger.handlers)]
+
+    with stage(tmp_path):
+        logging.disable(logging.ERROR)
+        root.setLevel(logging.DEBUG)
+        root.addHandler(logging.NullHandler())
+        logger.addHandler(logging.FileHandler("own.log"))
+        logger.setLevel(logging.CRITICAL)
+        logger.propagate = False
+        logger.disabled = True
+        made = logging.getLogger("selfcheck.made.here")
+        made.addHandler(logging.NullHandler())
+
+    assert [list(root.handlers), root.level, list(logger.handlers)] == before
+    assert (logger.level, logger.propagate, logger.disabled) == (logging.INFO, True, False)
+    assert root.manager.disable == logging.NOTSET
+    assert made.handlers == []
+
+
+def test_a_handler_that_an_answer_removes_comes_back(tmp_path, logger):
+    """`basicConfig(force=True)` and `handlers.clear()` take away what others put there."""
+    before = list(logger.handlers)
+
+    with stage(tmp_path):
+        logger.handlers.clear()
+
+    assert logger.handlers == before
+
+
+CONFIGURED = {"version": 1, "root": {"level": "INFO"}, "loggers": {"kata": {"level": "INFO"}}}
+
+
+@pytest.mark.parametrize("config", [{"version": 1}, CONFIGURED], ids=["others", "its own"])
+@pytest.mark.parametrize("time", ["first", "second"])
+async def test_an_answer_may_configure_logging(scene, config, time):
+    """`dictConfig` takes handlers away, and disables the loggers that are there already."""
+    logging.config.dictConfig(config)
+
+    await run_tasks(scene, lambda: logging.getLogger("kata").warning("heard"))
+
+    assert scene.logs.failures == ["heard"]

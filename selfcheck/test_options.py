@@ -1,0 +1,159 @@
+"""pytest's own options, and the terminals and CIs around it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from projects import (
+    CALLED,
+    KATA,
+    OURS,
+    PATIENCE,
+    RIGHT,
+    SPEC,
+    Once,
+    Project,
+    changed,
+    lights,
+    said,
+    scores,
+    two_wrong,
+)
+
+ESCAPE = "\x1b["
+
+
+@pytest.fixture
+def wrong(project: Project, once: Once) -> pytest.RunResult:
+    return once("wrong", lambda: two_wrong(project).run())
+
+
+def test_specs_that_were_not_chosen_are_neither_green_nor_red(project):
+    """With -k, the board shows what ran, and calls nothing green that has not run."""
+    two_wrong(project)
+
+    chosen = project.run("-k", "only_after_the_answer")
+
+    assert lights(chosen) == {"k01": "part", "k02": "grey", "k03": "red", "k04": "red"}
+    assert [passed for passed, _ in scores(chosen).values()] == [1, 0, 0, 0]
+    chosen.stdout.fnmatch_lines(["*k01 * ·✓·*  1/9"])
+
+
+def test_one_spec_alone_does_not_make_a_kata_green(project):
+    """A node id is what an editor's test explorer runs."""
+    project.add(KATA, RIGHT)
+
+    one = project.run(f"{SPEC}::test_the_line_is_written_only_after_the_answer")
+
+    assert one.ret == pytest.ExitCode.OK
+    assert scores(one) == {"k01": (1, 1)}
+    assert lights(one) == {"k01": "part"}
+    one.stdout.fnmatch_lines(["All that ran is green."])
+
+
+def test_a_run_can_stop_early_and_go_on_with_what_failed(project):
+    """-x and --lf are how people work on one thing at a time."""
+    two_wrong(project)
+
+    stopped = project.run("-x")
+    last = project.run("--lf")
+
+    assert stopped.ret == last.ret == pytest.ExitCode.TESTS_FAILED
+    assert lights(stopped) == {"k01": "green", "k02": "grey"}
+    assert stopped.parseoutcomes()["failed"] == 1
+    assert last.parseoutcomes()["failed"] == 1
+    assert [passed for passed, _ in scores(last).values()] == [0]
+    last.stdout.fnmatch_lines(["*k02  *✗*"])
+
+
+def test_the_board_is_the_same_on_two_workers(wrong, project):
+    """Findings travel between processes whole."""
+    two_wrong(project)
+
+    result = project.run("-n", "2")
+
+    def shown(run: pytest.RunResult) -> list[str]:
+        details = run.stdout.str().partition("------ k03")[2]
+        return [line for line in details.splitlines() if not re.match(r"$|=+ .* in ", line)]
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert shown(result) == shown(wrong)
+    assert len(shown(wrong)) > 10
+
+
+def test_collecting_shows_no_board(project):
+    """Nothing ran, so there is nothing to say."""
+    project.add()
+
+    result = project.run("--collect-only", "-q")
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines([f"{SPEC}::test_*"])
+    result.stdout.no_fnmatch_line("*the board*")
+
+
+def test_there_is_no_colour_where_nobody_asked_for_it(wrong):
+    """A log file full of escape codes cannot be read."""
+    assert ESCAPE not in said(wrong)
+
+
+def test_there_is_colour_where_it_is_asked_for(project):
+    """A projector shows red better than the word."""
+    project.add(KATA, CALLED)
+
+    result = project.run("--color=yes", "-k", "only_after_the_answer")
+
+    assert re.search(r"\x1b\[[0-9;]*31m.*● red", said(result))
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("ascii", "✓ "), ("cp1252", "")])
+def test_a_terminal_without_check_marks_gets_ascii_ones(project, monkeypatch, encoding, text):
+    """The board must not crash on a Windows console."""
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    project.add(KATA, changed('"Notified: ', f'"Notified: {text}', CALLED))
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert lights(result) == {"k01": "red"}
+    result.stdout.fnmatch_lines(
+        ["x The line is written only after the answer.", "[*] red *k01 *x*"]
+    )
+    assert "✗" not in said(result)
+
+
+def test_an_interrupted_run_ends_at_once_and_shows_what_it_knows(project):
+    """Ctrl-C is a way to stop, not an accident."""
+    waits = "    import asyncio\n    print('here', flush=True)\n    await asyncio.Event().wait()\n"
+    project.add(KATA, changed("    background_tasks", f"{waits}    background_tasks"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-s", "-p", "no:randomly"],
+        cwd=project.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    while "here" not in (line := process.stdout.readline()):
+        assert line, "the run ended before the answer was reached"
+
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert "KeyboardInterrupt" in output
+    assert not OURS.search(output), output
+
+
+def test_an_answer_that_interrupts_the_run_gets_its_way(project):
+    """An answer can raise anything."""
+    project.add(KATA, changed("    with open", "    raise KeyboardInterrupt\n    with open"))
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED

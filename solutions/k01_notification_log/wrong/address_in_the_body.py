@@ -1,0 +1,28 @@
+"""The address is expected in a JSON body instead of the query.
+
+breaks: `POST /send-notification?email=ada@example.com`.
+caught by: test_the_client_is_told_that_the_notification_is_queued
+says: the answer's status
+"""
+
+from typing import Annotated
+
+from fastapi import BackgroundTasks, Body, FastAPI
+
+app = FastAPI()
+
+LOG_FILE = "log.txt"
+
+
+def write_log(filename: str, message: str) -> None:
+    """Append `message` and a newline to `filename`, in UTF-8."""
+    with open(filename, "a", encoding="utf-8") as log:
+        log.write(f"{message}\n")
+
+
+@app.post("/send-notification")
+async def send_notification(
+    email: Annotated[str, Body(embed=True)], background_tasks: BackgroundTasks
+) -> dict[str, str]:
+    background_tasks.add_task(write_log, LOG_FILE, f"Notified: {email}")
+    return {"status": "notification queued"}

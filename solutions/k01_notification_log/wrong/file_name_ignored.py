@@ -1,0 +1,24 @@
+r"""`write_log` writes to `log.txt` whatever file it is given.
+
+breaks: Appends to `filename`.
+caught by: test_write_log_appends_a_line_to_any_file
+says: write_log\(filename, message\) creates the file where there is none,
+"""
+
+from fastapi import BackgroundTasks, FastAPI
+
+app = FastAPI()
+
+LOG_FILE = "log.txt"
+
+
+def write_log(filename: str, message: str) -> None:
+    """Append `message` and a newline to `filename`, in UTF-8."""
+    with open(LOG_FILE, "a", encoding="utf-8") as log:
+        log.write(f"{message}\n")
+
+
+@app.post("/send-notification")
+async def send_notification(email: str, background_tasks: BackgroundTasks) -> dict[str, str]:
+    background_tasks.add_task(write_log, LOG_FILE, f"Notified: {email}")
+    return {"status": "notification queued"}

@@ -1,0 +1,24 @@
+"""The function is called on the spot, and its result handed to `add_task`.
+
+breaks: After the answer, `log.txt` gains the line; not before.
+caught by: test_the_line_is_written_only_after_the_answer
+says: the line was written before the answer: hand write_log to a
+"""
+
+from fastapi import BackgroundTasks, FastAPI
+
+app = FastAPI()
+
+LOG_FILE = "log.txt"
+
+
+def write_log(filename: str, message: str) -> None:
+    """Append `message` and a newline to `filename`, in UTF-8."""
+    with open(filename, "a", encoding="utf-8") as log:
+        log.write(f"{message}\n")
+
+
+@app.post("/send-notification")
+async def send_notification(email: str, background_tasks: BackgroundTasks) -> dict[str, str]:
+    background_tasks.add_task(write_log(LOG_FILE, f"Notified: {email}"))
+    return {"status": "notification queued"}

@@ -1,0 +1,26 @@
+"""The endpoint starts a thread and forgets it.
+
+breaks: No thread or asyncio task outlives the exchange.
+caught by: test_the_line_is_written_only_after_the_answer
+says: the line was written before the answer: hand write_log to a
+"""
+
+import threading
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+LOG_FILE = "log.txt"
+
+
+def write_log(filename: str, message: str) -> None:
+    """Append `message` and a newline to `filename`, in UTF-8."""
+    with open(filename, "a", encoding="utf-8") as log:
+        log.write(f"{message}\n")
+
+
+@app.post("/send-notification")
+def send_notification(email: str) -> dict[str, str]:
+    threading.Thread(target=write_log, args=(LOG_FILE, f"Notified: {email}")).start()
+    return {"status": "notification queued"}

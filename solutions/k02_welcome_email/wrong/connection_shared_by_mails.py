@@ -1,0 +1,74 @@
+r"""One SMTP connection is kept for all mails, and nobody ever says QUIT.
+
+breaks: The SMTP session ends with QUIT when the mail went out.
+caught by: test_the_smtp_session_ends_with_quit
+says: each SMTP session must end with QUIT: `with smtplib\.SMTP\(\.\.\.\)` sees
+"""
+
+import functools
+import smtplib
+from email.message import EmailMessage
+
+from fastapi import BackgroundTasks, FastAPI, HTTPException
+from pydantic import BaseModel, EmailStr
+from sqlalchemy import create_engine
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+SMTP_HOST = "localhost"
+SMTP_PORT = 2525
+SENDER = "noreply@example.com"
+
+engine = create_engine("sqlite:///shop.db")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    email: Mapped[str] = mapped_column(unique=True)
+
+
+Base.metadata.create_all(engine)
+
+
+class Registration(BaseModel):
+    name: str
+    email: EmailStr
+
+
+app = FastAPI()
+
+
+@functools.cache
+def mail_server() -> smtplib.SMTP:
+    return smtplib.SMTP(SMTP_HOST, SMTP_PORT, timeout=30)
+
+
+def send_email(email: str, subject: str, body: str) -> None:
+    """Send one plain text mail to `email`."""
+    message = EmailMessage()
+    message["From"] = SENDER
+    message["To"] = email
+    message["Subject"] = subject
+    message.set_content(body)
+    mail_server().send_message(message)
+
+
+@app.post("/register")
+def register(registration: Registration, background_tasks: BackgroundTasks) -> dict[str, str]:
+    with Session(engine) as session:
+        session.add(User(name=registration.name, email=registration.email))
+        try:
+            session.commit()
+        except IntegrityError as error:
+            raise HTTPException(409, "This address is already registered") from error
+    background_tasks.add_task(
+        send_email, registration.email, "Welcome!", f"Welcome {registration.name}!"
+    )
+    return {"status": "registered"}

@@ -1,0 +1,87 @@
+"""The coroutine hands the work to a thread and does not await it.
+
+breaks: when the task has ended there is exactly one row per upload; the call is awaited
+caught by: test_process_image_is_a_coroutine_function
+says: left behind by POST /upload-image: a job of an executor started at
+"""
+
+import asyncio
+import logging
+import shutil
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
+
+import httpx
+from fastapi import BackgroundTasks, FastAPI, HTTPException, UploadFile
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+UPLOADS = Path("uploads")
+AI_URL = "https://ai-api.example.com/process"
+
+logger = logging.getLogger("kata")
+engine = create_engine("sqlite:///shop.db")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class ProcessedImage(Base):
+    __tablename__ = "processed_images"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[str]
+    status: Mapped[str]
+    result: Mapped[str | None]
+
+
+Base.metadata.create_all(engine)
+
+
+app = FastAPI()
+
+
+async def process_image(image_path: str) -> None:
+    """Have the AI service look at the file, and store what it says."""
+    asyncio.get_running_loop().run_in_executor(None, ask_and_store, image_path)
+
+
+def ask_and_store(image_path: str) -> None:
+    row = ProcessedImage(path=image_path, status="failed", result=None)
+    try:
+        with open(image_path, "rb") as image, httpx.Client(timeout=30) as client:
+            response = client.post(AI_URL, files={"image": image})
+        response.raise_for_status()
+        response.json()
+    except (httpx.HTTPError, ValueError):
+        logger.exception("%s was not processed", image_path)
+    else:
+        row.status, row.result = "done", response.text
+    with Session(engine) as session:
+        session.add(row)
+        session.commit()
+
+
+def save(upload: UploadFile) -> str:
+    """Write the upload to a new file in `uploads/`, and give its path."""
+    name = PurePosixPath((upload.filename or "").replace("\\", "/")).name
+    if name in ("", ".."):
+        raise HTTPException(422, "The file needs a name.")
+    UPLOADS.mkdir(exist_ok=True)
+    path = UPLOADS / name
+    while True:
+        try:
+            with path.open("xb") as target:
+                shutil.copyfileobj(upload.file, target)
+        except FileExistsError:
+            path = path.with_stem(uuid4().hex)
+        else:
+            return path.as_posix()
+
+
+@app.post("/upload-image")
+def upload_image(file: UploadFile, background_tasks: BackgroundTasks) -> dict[str, str]:
+    filename = save(file)
+    background_tasks.add_task(process_image, filename)
+    return {"filename": filename}

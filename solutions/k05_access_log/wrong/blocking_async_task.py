@@ -1,0 +1,63 @@
+"""An `async def` task opens and writes the file on the event loop.
+
+breaks: work that blocks never runs on the event loop inside a task or a middleware
+caught by: test_logging_does_not_hold_up_the_event_loop[/crash]
+says: the log was written on the event loop's thread: use `await
+"""
+
+import json
+import logging
+import time
+from datetime import datetime, timezone
+
+from fastapi import FastAPI, HTTPException, Request
+from starlette.background import BackgroundTask
+
+LOG_FILE = "access.jsonl"
+
+logger = logging.getLogger("kata")
+
+app = FastAPI()
+
+
+@app.get("/items/{id}")
+async def read_item(id: int) -> dict[str, int]:
+    if not 1 <= id <= 9:
+        raise HTTPException(404, "no such item")
+    return {"id": id}
+
+
+@app.get("/crash")
+async def crash() -> None:
+    raise RuntimeError("this endpoint always crashes")
+
+
+async def write_line(entry: dict[str, object]) -> None:
+    try:
+        with open(LOG_FILE, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+    except OSError:
+        logger.exception("%s cannot be written", LOG_FILE)
+
+
+@app.middleware("http")
+async def access_log(request: Request, call_next):
+    arrived = datetime.now(timezone.utc)
+    started = time.perf_counter()
+
+    def entry(status: int) -> dict[str, object]:
+        return {
+            "time": arrived.isoformat(),
+            "method": request.method,
+            "path": request.scope["path"],
+            "status": status,
+            "duration_ms": (time.perf_counter() - started) * 1000,
+        }
+
+    try:
+        response = await call_next(request)
+    except Exception:
+        await write_line(entry(500))
+        raise
+    response.background = BackgroundTask(write_line, entry(response.status_code))
+    return response

@@ -1,0 +1,82 @@
+"""The store and its lock are made when the server starts and handed out by a dependency."""
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timezone
+from typing import Annotated
+
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+engine = create_engine("sqlite:///shop.db")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sku: Mapped[str]
+    quantity: Mapped[int]
+    price_cents: Mapped[int]
+    ordered_at: Mapped[str]  # ISO 8601 with an offset, not always UTC
+
+
+Base.metadata.create_all(engine)
+
+
+class Store:
+    def __init__(self) -> None:
+        self.refreshing = threading.Lock()
+        self.summary: dict | None = None
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.store = Store()
+    yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+def the_store(request: Request) -> Store:
+    return request.app.state.store
+
+
+TheStore = Annotated[Store, Depends(the_store)]
+
+
+def refresh_summary(store: Store) -> None:
+    """Compute the summary of all orders, and show it once it is whole."""
+    revenue = func.sum(Order.quantity * Order.price_cents)
+    query = select(Order.sku, func.sum(Order.quantity), revenue).group_by(Order.sku)
+    try:
+        with Session(engine) as session:
+            rows = [
+                {"sku": sku, "quantity": quantity, "revenue_cents": revenue_cents}
+                for sku, quantity, revenue_cents in session.execute(query)
+            ]
+        store.summary = {"refreshed_at": datetime.now(timezone.utc).isoformat(), "rows": rows}
+    finally:
+        store.refreshing.release()
+
+
+@app.post("/summary/refresh", status_code=202)
+async def refresh(store: TheStore, tasks: BackgroundTasks):
+    if not store.refreshing.acquire(blocking=False):
+        return {"status": "already refreshing"}
+    tasks.add_task(refresh_summary, store)
+    return {"status": "refreshing"}
+
+
+@app.get("/summary")
+async def read_summary(store: TheStore):
+    if store.summary is None:
+        raise HTTPException(404, "No summary yet")
+    return store.summary

@@ -1,0 +1,110 @@
+"""What must happen to a notification after its answer."""
+
+URL = "/send-notification"
+ADA = {"email": "ada@example.com"}
+
+
+async def test_the_client_is_told_that_the_notification_is_queued(client):
+    """The answer is all that the client waits for."""
+    exchange = await client.post(URL, params=ADA)
+
+    assert exchange.status == 200, "the answer's status"
+    assert exchange.json() == {"status": "notification queued"}, "the answer's body"
+
+
+async def test_the_line_is_written_only_after_the_answer(client, disk, timeline):
+    """A slow disk must not keep the client waiting."""
+    async with client.answered("POST", URL, params=ADA):
+        assert disk.lines("log.txt") == [], timeline.early(
+            "write",
+            "the line was written before the answer: hand write_log to a background task, do not call it",
+        )
+
+    assert disk.lines("log.txt") == ["Notified: ada@example.com"], (
+        "when the exchange has finished, the line must be there"
+    )
+
+
+async def test_writing_does_not_hold_up_the_event_loop(client, disk, timeline):
+    """While one notification is written, the server has others to answer."""
+    await client.post(URL, params=ADA)
+
+    assert disk.lines("log.txt") == ["Notified: ada@example.com"], "the line must be written"
+    assert timeline.blocked() == [], (
+        "a file was written on the event loop's thread, where every other request has to wait for the disk: "
+        "an `async def` task runs on the loop, a `def` task runs in a worker thread"
+    )
+
+
+async def test_each_request_adds_a_line_of_its_own(client, disk):
+    """A log that forgets is no log."""
+    for name in ("ada", "grace", "ada"):
+        await client.post(URL, params={"email": f"{name}@example.com"})
+
+    assert disk.lines("log.txt") == [
+        "Notified: ada@example.com",
+        "Notified: grace@example.com",
+        "Notified: ada@example.com",
+    ], "each request adds one line at the end, and none replaces another"
+
+
+async def test_twenty_requests_in_flight_leave_twenty_whole_lines(client, disk):
+    """Requests overlap on any real server: nothing may be shared between them, or lost."""
+    emails = [f"user{number}@example.com" for number in range(20)]
+    with disk.hold("log.txt") as first_writer, disk.hold("log.txt", step=2) as half_a_line:
+        exchanges = [
+            client.begin("POST", URL, params={"email": email}, stop_at_answer=True)
+            for email in emails
+        ]
+        for exchange in exchanges:
+            await exchange.until_answered()
+        await client.finish_what_can(exchanges)
+        first_writer.release()
+        half_a_line.release()
+        for exchange in exchanges:
+            await exchange.until_finished()
+
+    assert sorted(disk.lines("log.txt")) == sorted(f"Notified: {email}" for email in emails), (
+        "each of the twenty addresses must be there once, on a line of its own: a line goes missing when the whole "
+        "file is read and written again, and is wrong when requests share a variable"
+    )
+
+
+async def test_write_log_appends_a_line_to_any_file(kata, disk):
+    """`write_log` is a plain function that can be used, and tested, without a server."""
+    kata.write_log("other.txt", "first")
+    kata.write_log("other.txt", "second")
+
+    assert disk.text("other.txt") == "first\nsecond\n", (
+        "write_log(filename, message) creates the file where there is none, and adds the message and a newline"
+    )
+
+
+async def test_the_log_is_utf_8_whatever_the_locale(client, disk):
+    """The next machine may have another locale, and the log must not depend on it."""
+    with disk.foreign_locale():
+        await client.post(URL, params={"email": "zoë@example.com"})
+
+    assert disk.lines("log.txt") == ["Notified: zoë@example.com"], (
+        "a file opened without `encoding` is written in whatever the machine's locale says, "
+        "and here that is not UTF-8"
+    )
+
+
+async def test_any_text_is_taken_for_an_email(client, disk):
+    """This kata is not about addresses: what comes as `email` is logged as it is."""
+    exchange = await client.post(URL, params={"email": "not an address"})
+
+    assert exchange.status == 200, "the answer's status"
+    assert disk.lines("log.txt") == ["Notified: not an address"], "the line that was logged"
+
+
+async def test_without_an_email_nothing_is_written(client, disk):
+    """What is refused leaves no trace."""
+    refused = await client.post(URL)
+    accepted = await client.post(URL, params=ADA)
+
+    assert refused.status == 422, "an e-mail address is required"
+    assert "detail" in (refused.json() or {}), "FastAPI's usual {'detail': ...}"
+    assert accepted.status == 200, "the answer's status"
+    assert disk.lines("log.txt") == ["Notified: ada@example.com"], "only the accepted one is logged"

@@ -1,0 +1,165 @@
+"""What must happen to a registration, its user and its mail."""
+
+import pytest
+
+ADA = {"name": "Ada", "email": "ada@example.com"}
+GRACE = {"name": "Grace", "email": "grace@example.com"}
+USERS = "SELECT name, email FROM users ORDER BY id"
+
+
+async def test_the_client_is_told_that_the_user_is_registered(client, postbox):
+    """The answer is all that the client waits for."""
+    exchange = await client.post("/register", json=ADA)
+
+    assert exchange.status == 200, "the answer's status"
+    assert exchange.json() == {"status": "registered"}, "the answer's body"
+
+
+async def test_the_user_is_committed_before_the_answer(client, database, postbox):
+    """Whoever reads "registered" may log in at once."""
+    async with client.answered("POST", "/register", json=ADA):
+        assert database.rows(USERS) == [("Ada", "ada@example.com")], (
+            "at the moment of the answer the user is not committed: another connection does not see it"
+        )
+
+
+async def test_the_mail_leaves_only_after_the_answer(client, postbox, timeline):
+    """The client must not wait for a mail server."""
+    await client.post("/register", json=ADA)
+
+    assert timeline.order("answer", "mail") == ["answer", "mail"]
+
+
+async def test_one_registration_sends_one_welcome_mail(client, postbox):
+    """Who registers is greeted, by name, and once."""
+    await client.post("/register", json=ADA)
+
+    assert [(mail.from_, mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
+        ("noreply@example.com", "ada@example.com", "Welcome!", "Welcome Ada!")
+    ], "the mails that were sent: (From, To, Subject, body)"
+    assert postbox.mails[0].recipients == ["ada@example.com"], "who the mail server was told"
+
+
+async def test_a_name_outside_ascii_arrives_intact(client, postbox):
+    """Most of the world's names are."""
+    await client.post("/register", json={"name": "Zoë Łukasz 陽子", "email": "zoe@example.com"})
+
+    assert [mail.body for mail in postbox.mails] == ["Welcome Zoë Łukasz 陽子!"], (
+        "EmailMessage.set_content and SMTP.send_message take care of the encoding"
+    )
+
+
+async def test_each_mail_goes_to_the_one_who_registered(client, postbox):
+    """Registrations overlap on any real server: nothing may be shared between them."""
+    with postbox.hold_connections() as slow_server:
+        ada = client.begin("POST", "/register", json=ADA, stop_at_answer=True)
+        await ada.until_answered()
+        grace = client.begin("POST", "/register", json=GRACE, stop_at_answer=True)
+        await grace.until_answered()
+        await client.finish_what_can([ada, grace])
+        slow_server.release()
+        await ada.until_finished()
+        await grace.until_finished()
+
+    assert sorted((mail.to, mail.body) for mail in postbox.mails) == [
+        ("ada@example.com", "Welcome Ada!"),
+        ("grace@example.com", "Welcome Grace!"),
+    ], (
+        "two registrations in flight together, one of them held up on its way: (To, body) of the mails"
+    )
+
+
+async def test_send_email_is_a_plain_function(kata, postbox):
+    """What a task calls can be called, and tested, without a server."""
+    kata.send_email("grace@example.com", "Hello", "How are you?")
+
+    assert [(mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
+        ("grace@example.com", "Hello", "How are you?")
+    ], "send_email(email, subject, body) sends just that mail: (To, Subject, body)"
+
+
+async def test_the_smtp_session_ends_with_quit(client, postbox):
+    """A server that is left without a word keeps the connection open for minutes."""
+    await client.post("/register", json=ADA)
+
+    assert {session.quit for session in postbox.sessions} == {True}, (
+        "each SMTP session must end with QUIT: `with smtplib.SMTP(...)` sees to it, or `quit()`"
+    )
+
+
+async def test_a_refused_mail_leaves_no_connection_open(client, postbox):
+    """Failures are when connections leak, a few a day, until there are none left."""
+    postbox.refuse()
+
+    await client.post("/register", json=ADA)
+
+    assert {session.closed for session in postbox.sessions} == {True}, (
+        "the server refused the mail, and the connection is still open when the task has ended: "
+        "`quit()` is skipped when `send_message` raises, so use `with smtplib.SMTP(...)` or `finally`"
+    )
+
+
+@pytest.mark.parametrize("trouble", ["down", "refusing"])
+async def test_a_mail_server_in_trouble_changes_nothing_for_the_client(
+    client, database, postbox, trouble
+):
+    """The user is registered, whatever becomes of the mail."""
+    postbox.go_down() if trouble == "down" else postbox.refuse()
+
+    exchange = await client.post("/register", json=ADA)
+
+    assert (exchange.status, exchange.json()) == (200, {"status": "registered"}), "the answer"
+    assert database.rows(USERS) == [("Ada", "ada@example.com")], "the user must still be there"
+    assert postbox.mails == [], "nothing can have been delivered"
+
+
+async def test_other_requests_are_answered_while_the_mail_server_is_slow(client, postbox, timeline):
+    """One slow mail server must not stop the whole shop."""
+    with postbox.hold() as slow_mail:
+        ada = await client.begin("POST", "/register", json=ADA).until_answered()
+        await slow_mail.until_reached()
+        grace = await client.begin("POST", "/register", json=GRACE).until_answered()
+        slow_mail.release()
+        await ada.until_finished()
+        await grace.until_finished()
+
+    assert timeline.blocked() == [], (
+        "a mail was sent on the event loop's thread, where every other request has to wait for the mail server: "
+        "an `async def` task runs on the loop, a `def` task runs in a worker thread"
+    )
+
+
+async def test_what_is_no_address_is_refused(client, database, postbox):
+    """What is refused leaves no trace."""
+    refused = await client.post("/register", json={"name": "Eve", "email": "not an address"})
+    accepted = await client.post("/register", json=ADA)
+
+    assert (refused.status, accepted.status) == (422, 200), "the statuses of a bad and a good one"
+    assert "detail" in (refused.json() or {}), "FastAPI's usual {'detail': ...}"
+    assert database.rows(USERS) == [("Ada", "ada@example.com")], "only the good one is stored"
+    assert [mail.to for mail in postbox.mails] == ["ada@example.com"], "only the good one gets mail"
+
+
+@pytest.mark.parametrize("again", ["ada@example.com", "ada@EXAMPLE.com"])
+async def test_an_address_already_registered_is_refused(client, database, postbox, again):
+    """One address, one user. EmailStr has the domain in lower case, and that is what counts."""
+    first = await client.post("/register", json=ADA)
+    second = await client.post("/register", json={"name": "Another Ada", "email": again})
+
+    assert (first.status, second.status) == (200, 409), "the statuses of the first and the second"
+    assert "detail" in (second.json() or {}), "FastAPI's usual {'detail': ...}"
+    assert database.rows(USERS) == [("Ada", "ada@example.com")], "there must be no second row"
+    assert len(postbox.mails) == 1, "there must be no second mail"
+
+
+async def test_addresses_that_differ_belong_to_different_users(client, database, postbox):
+    """EmailStr keeps the part before the @ as it was typed, and mail goes to the address as it is stored."""
+    statuses = [
+        (await client.post("/register", json={"name": "Ada", "email": email})).status
+        for email in ("ada@example.com", "Ada@example.com")
+    ]
+
+    assert statuses == [200, 200], "the statuses: these are two addresses"
+    assert [mail.to for mail in postbox.mails] == ["ada@example.com", "Ada@example.com"], (
+        "each mail goes to the address that registered, letter by letter"
+    )

@@ -1,0 +1,249 @@
+"""What must happen to an order: its rows, its answer, and its three jobs."""
+
+import pytest
+
+WAREHOUSE = "https://warehouse.example.com/orders"
+JOBS = ("answer", "mail", "call", "commit inventory")
+STOCK = "SELECT sku, quantity FROM inventory ORDER BY sku"
+ITEMS = "SELECT order_id, sku, quantity FROM order_items ORDER BY order_id, sku"
+
+
+def order(customer="ada", **items):
+    return {
+        "customer_email": f"{customer}@example.com",
+        "items": [{"sku": sku, "quantity": quantity} for sku, quantity in items.items()],
+    }
+
+
+@pytest.fixture
+def warehouse(services):
+    return services.on("POST", WAREHOUSE)
+
+
+@pytest.fixture(autouse=True)
+def stock(kata, database, postbox, warehouse):
+    database.insert("inventory", {"sku": "jam", "quantity": 5}, {"sku": "tea", "quantity": 10})
+
+
+async def test_the_client_gets_the_number_of_the_order(client):
+    """The number is what the customer will ask about."""
+    first = await client.post("/order-checkout", json=order(tea=2))
+    second = await client.post("/order-checkout", json=order("grace", jam=1))
+
+    assert (first.status, second.status) == (200, 200), "the statuses"
+    assert first.json() == {"order_id": 1, "status": "processing"}, "the first answer's body"
+    assert second.json() == {"order_id": 2, "status": "processing"}, "the second answer's body"
+
+
+async def test_the_order_and_its_items_are_committed_before_the_answer(client, database):
+    """Whoever has an order's number may ask for it at once."""
+    async with client.answered("POST", "/order-checkout", json=order(tea=2, jam=1)) as exchange:
+        number = (exchange.json() or {}).get("order_id")
+
+        assert database.rows("SELECT id, customer_email FROM orders") == [
+            (number, "ada@example.com")
+        ], "at the moment of the answer, the order with the number in the answer must be committed"
+        assert database.rows(ITEMS) == [(number, "jam", 1), (number, "tea", 2)], (
+            "at the moment of the answer, the items (order_id, sku, quantity) must be committed"
+        )
+
+
+async def test_the_jobs_run_after_the_answer_and_in_order(client, timeline):
+    """First the customer, then the warehouse, then the stock: tasks run in the order they are added."""
+    await client.post("/order-checkout", json=order(tea=2))
+
+    assert timeline.order(*JOBS) == ["answer", "mail", "call", "commit inventory"]
+
+
+async def test_nothing_is_done_for_an_order_before_its_answer(client, database, postbox, warehouse):
+    """The client waits for the order to be stored, and for nothing else."""
+    async with client.answered("POST", "/order-checkout", json=order(tea=2)):
+        assert postbox.mails == [], "a mail left before the answer"
+        assert warehouse.calls == [], "the warehouse was called before the answer"
+        assert database.rows(STOCK) == [("jam", 5), ("tea", 10)], (
+            "the stock was changed before the answer"
+        )
+
+    assert database.rows(STOCK) == [("jam", 5), ("tea", 8)], "the stock when all has finished"
+
+
+async def test_the_warehouse_waits_until_the_mail_has_left(client, postbox, warehouse, database):
+    """A job starts only when the one before has ended."""
+    with postbox.hold() as slow_mail:
+        exchange = client.begin("POST", "/order-checkout", json=order(tea=2))
+        await slow_mail.until_reached()
+        await client.give_turns()
+
+        assert warehouse.calls == [], "the warehouse was called while the mail was still under way"
+        assert database.rows(STOCK) == [("jam", 5), ("tea", 10)], (
+            "the stock was changed while the mail was still under way"
+        )
+        slow_mail.release()
+        await exchange.until_finished()
+
+    assert len(warehouse.calls) == 1, "the warehouse must be called in the end"
+
+
+async def test_the_stock_waits_until_the_warehouse_has_answered(client, warehouse, database):
+    """A job starts only when the one before has ended."""
+    with warehouse.hold() as slow_call:
+        exchange = client.begin("POST", "/order-checkout", json=order(tea=2))
+        await slow_call.until_reached()
+        await client.give_turns()
+
+        assert database.rows(STOCK) == [("jam", 5), ("tea", 10)], (
+            "the stock was changed while the warehouse had not yet answered"
+        )
+        slow_call.release()
+        await exchange.until_finished()
+
+    assert database.rows(STOCK) == [("jam", 5), ("tea", 8)], "the stock when all has finished"
+
+
+async def test_the_mail_confirms_the_order(client, postbox):
+    """The customer reads which order it is about."""
+    await client.post("/order-checkout", json=order("ada", tea=2))
+    await client.post("/order-checkout", json=order("grace", jam=1))
+
+    assert [(mail.from_, mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
+        ("noreply@example.com", "ada@example.com", "Order Confirmed", "Order 1 confirmed"),
+        ("noreply@example.com", "grace@example.com", "Order Confirmed", "Order 2 confirmed"),
+    ], "the mails that were sent: (From, To, Subject, body)"
+
+
+async def test_the_warehouse_is_told_the_order_s_number_as_json(client, warehouse):
+    """The warehouse packs what has this number."""
+    await client.post("/order-checkout", json=order(tea=2))
+
+    assert [call.json for call in warehouse.calls] == [{"order_id": 1}], (
+        f"the JSON bodies of all calls of POST {WAREHOUSE}"
+    )
+
+
+async def test_what_is_ordered_is_taken_off_the_stock(client, database):
+    """Each line of the order counts, also when two name the same thing."""
+    body = order(tea=2, jam=1)
+    body["items"].append({"sku": "tea", "quantity": 3})
+
+    await client.post("/order-checkout", json=body)
+
+    assert database.rows(STOCK) == [("jam", 4), ("tea", 5)], (
+        "the stock was 5 jam and 10 tea; ordered were 2 tea, 1 jam, and 3 tea more"
+    )
+
+
+async def test_an_order_held_up_does_not_undo_another_one_s_stock(client, database, warehouse):
+    """Between reading a number and writing it back, others write it too."""
+    with warehouse.hold() as slow_call:
+        first = client.begin("POST", "/order-checkout", json=order("ada", tea=2))
+        await slow_call.until_reached()
+        await client.post("/order-checkout", json=order("grace", tea=3))
+        slow_call.release()
+        await first.until_finished()
+
+    assert database.rows(STOCK) == [("jam", 5), ("tea", 5)], (
+        "of 10 tea, 2 and 3 were ordered; the first order was held up at the warehouse while the second ran through. "
+        "Let the database subtract, do not write a number that was read before"
+    )
+
+
+async def test_two_orders_at_the_same_moment_both_come_off_the_stock(client, database):
+    """Between reading a number and writing it back, others write it too."""
+    with database.hold_changes("inventory") as about_to_write:
+        first = client.begin("POST", "/order-checkout", json=order("ada", tea=2))
+        await about_to_write.until_reached()
+        second = client.begin("POST", "/order-checkout", json=order("grace", tea=3))
+        await client.finish_what_can([first, second])
+        about_to_write.release()
+        await first.until_finished()
+        await second.until_finished()
+
+    assert database.rows(STOCK) == [("jam", 5), ("tea", 5)], (
+        "of 10 tea, 2 and 3 were ordered; the first was held just before it wrote, while the second ran through. "
+        "Let the database subtract (`SET quantity = quantity - 2`), do not read, subtract and write"
+    )
+
+
+async def test_orders_in_flight_do_not_mix(client, database, postbox, warehouse):
+    """Requests overlap on any real server: nothing may be shared between them."""
+    names = ["ada", "grace", "linus"]
+    exchanges = [
+        client.begin("POST", "/order-checkout", json=order(name, tea=1), stop_at_answer=True)
+        for name in names
+    ]
+    for exchange in exchanges:
+        await exchange.until_answered()
+    for exchange in reversed(exchanges):
+        await exchange.until_finished()
+
+    numbers = [(exchange.json() or {}).get("order_id") for exchange in exchanges]
+    assert sorted(numbers) == [1, 2, 3], "three orders in flight together: their numbers"
+    assert sorted((mail.to, mail.body) for mail in postbox.mails) == sorted(
+        (f"{name}@example.com", f"Order {number} confirmed")
+        for name, number in zip(names, numbers, strict=True)
+    ), "each customer must get the mail about their own order: (To, body)"
+    assert sorted(str(call.json) for call in warehouse.calls) == [
+        "{'order_id': 1}",
+        "{'order_id': 2}",
+        "{'order_id': 3}",
+    ], "the warehouse must hear of each order once"
+    assert database.rows(STOCK) == [("jam", 5), ("tea", 7)], "three orders of one tea each"
+
+
+@pytest.mark.parametrize("moment", ["before it is stored", "after it is stored"])
+async def test_two_orders_at_the_same_moment_have_their_own_numbers(client, database, moment):
+    """A number that is counted or looked up, and not given by the database, is soon given twice."""
+    hold = database.hold_changes if moment == "before it is stored" else database.hold_queries
+    with hold("orders") as held_up:
+        first = client.begin("POST", "/order-checkout", json=order("ada", tea=2))
+        await client.finish_what_can([first])
+        second = client.begin("POST", "/order-checkout", json=order("grace", tea=3))
+        await client.finish_what_can([first, second])
+        held_up.release()
+        await first.until_finished()
+        await second.until_finished()
+
+    numbers = {(exchange.json() or {}).get("order_id"): exchange for exchange in (first, second)}
+    assert sorted(numbers) == [1, 2], f"the numbers of two orders, one of them held up {moment}"
+    assert sorted(database.rows("SELECT id, customer_email FROM orders")) == sorted(
+        (number, "ada@example.com" if exchange is first else "grace@example.com")
+        for number, exchange in numbers.items()
+    ), "each number must be that of the order it was given for: (id, customer_email)"
+
+
+async def test_other_requests_are_answered_while_the_jobs_run(client, postbox, timeline):
+    """The event loop serves everybody: nothing that waits or works may sit on it."""
+    with postbox.hold() as slow_mail:
+        first = await client.begin("POST", "/order-checkout", json=order(tea=2)).until_answered()
+        await slow_mail.until_reached()
+        second = await client.begin("POST", "/order-checkout", json=order(tea=1)).until_answered()
+        slow_mail.release()
+        await first.until_finished()
+        await second.until_finished()
+
+    assert timeline.blocked() == [], (
+        "a job was done on the event loop's thread, where every other request has to wait for it: "
+        "an `async def` task runs on the loop, a `def` task runs in a worker thread"
+    )
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param({"customer_email": "eve@example.com", "items": []}, id="no items"),
+        pytest.param(order("eve", tea=0), id="quantity 0"),
+        pytest.param(order("eve", tea=-1), id="quantity -1"),
+        pytest.param({"items": [{"sku": "tea", "quantity": 1}]}, id="no address"),
+    ],
+)
+async def test_an_order_that_makes_no_sense_is_refused(client, database, postbox, warehouse, bad):
+    """What is refused leaves no trace."""
+    refused = await client.post("/order-checkout", json=bad)
+    accepted = await client.post("/order-checkout", json=order(tea=2))
+
+    assert (refused.status, accepted.status) == (422, 200), "the statuses of a bad and a good one"
+    assert "detail" in (refused.json() or {}), "FastAPI's usual {'detail': ...}"
+    assert len(database.rows("SELECT id FROM orders")) == 1, "only the good one is stored"
+    assert len(database.rows(ITEMS)) == 1, "only the good one's items are stored"
+    assert (len(postbox.mails), len(warehouse.calls)) == (1, 1), "only the good one has its jobs"
+    assert database.rows(STOCK) == [("jam", 5), ("tea", 8)], "only the good one is taken off"
