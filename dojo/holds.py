@@ -13,28 +13,55 @@ from dojo.timeline import Moments, owner, witness
 SECONDS = 2.0
 
 # Bound here, before anybody freezes or replaces the ones in their modules.
-real_sleep = asyncio.sleep
 real_pause = time.sleep
 clock = time.monotonic
 
 
 async def turns(count: int = 20) -> None:
     """Let everything that is ready on the event loop run, and what that makes ready, and so on."""
-    for _ in range(count):
-        await real_sleep(0)
+    left = count
+
+    def passed() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    await _wait_for(passed, eager=count + 1)
 
 
 async def until(happened: Callable[[], bool], seconds: float | None = None) -> bool:
-    """Wait for something that is about to happen; False when it has not after `seconds` of real
-    time."""
+    """Wait for something that is about to happen, at most 2 s of real time; whether it did."""
     end = clock() + (SECONDS if seconds is None else seconds)
-    pauses = 0
-    while not happened():
-        if clock() > end:
-            return False
-        pauses += 1
-        await real_sleep(0 if pauses < 50 else 0.0005)
-    return True
+    await _wait_for(lambda: happened() or clock() > end, eager=8)
+    return happened()
+
+
+async def _wait_for(over: Callable[[], bool], eager: int) -> None:
+    """Ask `over` in each turn of the loop, and after `eager` of them every half millisecond.
+
+    By callbacks: a coroutine that is asked again and again wakes all those that wait for it.
+    """
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Future[None] = loop.create_future()
+    asked = 0
+
+    def ask() -> None:
+        nonlocal asked
+        asked += 1
+        if waiting.done():
+            return
+        try:
+            if over():
+                waiting.set_result(None)
+            elif asked < eager:
+                loop.call_soon(ask)
+            else:
+                loop.call_later(0.0005, ask)
+        except BaseException as error:
+            waiting.set_exception(error)
+
+    ask()
+    await waiting
 
 
 class NeverCame(AssertionError):
@@ -106,9 +133,11 @@ class Hold:
         self.on_loop = self.on_loop or not self.released
 
     async def stop_here_async(self, by: Moments | None = None) -> None:
-        """Stop the calling coroutine, on behalf of `by` where it has no context of its own."""
+        """Stop the calling coroutine, on behalf of `by` where it is a thread of that exchange that
+        waits for it."""
         if self._takes():
             self._note(by or owner())
+            self.threads += by is not None
             self._overdue(await until(lambda: self.released))
 
     async def until_reached(self, count: int = 1) -> None:

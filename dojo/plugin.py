@@ -3,6 +3,7 @@ of a run."""
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if any(KATA in item.stash for item in session.items) and not session.config.option.collectonly:
         import aiosmtpd.smtp  # noqa: F401
         import sqlalchemy.orm  # noqa: F401
+
+        gc.freeze()  # what is imported by now stays, and need not be looked through again and again
 
 
 @pytest.hookimpl(optionalhook=True)

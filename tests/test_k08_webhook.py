@@ -21,7 +21,7 @@ def payment(amount=1200, url=HOOK):
 
 
 @pytest.fixture
-def hook(services, clock):
+def hook(services):
     return services.on("POST", HOOK)
 
 
@@ -107,7 +107,7 @@ async def test_any_2xx_is_delivered(client, database, hook, status):
         pytest.param(lambda: httpx.ReadError(""), id="connection lost"),
     ],
 )
-async def test_what_may_pass_is_tried_again(client, database, hook, trouble):
+async def test_what_may_pass_is_tried_again(client, clock, database, hook, trouble):
     """Servers restart, networks hiccup: a second later all may be well."""
     hook.replies_with(trouble, 200)
     await client.post("/payments", json=payment())
@@ -120,7 +120,7 @@ async def test_what_may_pass_is_tried_again(client, database, hook, trouble):
 @pytest.mark.parametrize(
     "trouble", [pytest.param(503, id="503"), pytest.param(unreachable, id="not reachable")]
 )
-async def test_after_four_attempts_it_gives_up(client, database, hook, trouble):
+async def test_after_four_attempts_it_gives_up(client, clock, database, hook, trouble):
     """Waiting longer each time, and not for ever."""
     hook.replies_with(trouble)
     await client.post("/payments", json=payment())
@@ -150,7 +150,7 @@ async def test_what_will_not_pass_is_not_tried_again(client, database, hook, sta
 
 
 @pytest.mark.parametrize(("status", "seconds"), [(429, 7), (503, 120), (500, 3), (429, 0)])
-async def test_retry_after_is_what_is_waited_instead(client, hook, status, seconds):
+async def test_retry_after_is_what_is_waited_instead(client, clock, hook, status, seconds):
     """Who is busy knows best when to come back."""
     hook.replies_with(httpx.Response(status, headers={"retry-after": str(seconds)}), 200)
     await client.post("/payments", json=payment())
@@ -158,7 +158,7 @@ async def test_retry_after_is_what_is_waited_instead(client, hook, status, secon
     assert waits(hook) == [float(seconds)], f"the seconds waited; Retry-After was {seconds}"
 
 
-async def test_retry_after_counts_for_one_wait_only(client, hook):
+async def test_retry_after_counts_for_one_wait_only(client, clock, hook):
     """The next failure without it is waited for as usual."""
     hook.replies_with(503, httpx.Response(503, headers={"retry-after": "9"}), 503, 200)
     await client.post("/payments", json=payment())
