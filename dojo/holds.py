@@ -32,8 +32,15 @@ async def turns(count: int = 20) -> None:
 async def until(happened: Callable[[], bool], seconds: float | None = None) -> bool:
     """Wait for something that is about to happen, at most 2 s of real time; whether it did."""
     end = clock() + (SECONDS if seconds is None else seconds)
-    await _wait_for(lambda: happened() or clock() > end, eager=8)
-    return happened()
+    came = False
+
+    def over() -> bool:
+        nonlocal came
+        came = happened()
+        return came or clock() > end
+
+    await _wait_for(over, eager=8)
+    return came
 
 
 async def _wait_for(over: Callable[[], bool], eager: int) -> None:

@@ -9,8 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -43,25 +42,15 @@ class Trial:
         return bool(self.specs) and not self.red and not self.trouble
 
 
-def run_trials(pairs: Iterable[tuple[Kata, Path]], workers: int = 0) -> Iterator[Trial]:
-    """Try each answer file against the specs of its kata, several at a time, in the order
-    given."""
-    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
-    try:
-        yield from pool.map(lambda pair: run_trial(*pair), pairs)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def run_trial(kata: Kata, answer: Path) -> Trial:
-    """Try one answer file.
+def run_trial(kata: Kata, answer: Path, specs: tuple[str, ...] = ()) -> Trial:
+    """Try one answer file: against all specs of its kata, or those named in `specs`.
 
     What goes wrong with the process is the trial's `trouble`, not an exception.
     """
     trial = Trial(kata.name, answer)
     context = _context()
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(there, kata, answer), daemon=True)
+    process = context.Process(target=_child, args=(there, kata, answer, specs), daemon=True)
     process.start()
     there.close()
     try:
@@ -106,7 +95,7 @@ class _Collector:
             self.specs.setdefault(name, None)
 
 
-def _child(results: Connection, kata: Kata, answer: Path) -> None:
+def _child(results: Connection, kata: Kata, answer: Path, specs: tuple[str, ...]) -> None:
     collector = _Collector()
     with tempfile.TemporaryDirectory(prefix="dojo-") as folder, _silenced():
         tree = Path(folder) / "answers"
@@ -116,7 +105,7 @@ def _child(results: Connection, kata: Kata, answer: Path) -> None:
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         pytest.main(
             [
-                str(kata.spec_file),
+                *([f"{kata.spec_file}::{name}" for name in specs] or [str(kata.spec_file)]),
                 f"--rootdir={kata.root}",
                 f"--answers={tree}",
                 f"--basetemp={folder}/specs",

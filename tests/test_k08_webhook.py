@@ -104,7 +104,6 @@ async def test_any_2xx_is_delivered(client, database, hook, status):
         pytest.param(silence, id="no answer in time"),
         pytest.param(lambda: httpx.ConnectTimeout(""), id="no connection in time"),
         pytest.param(unreachable, id="not reachable"),
-        pytest.param(lambda: httpx.ReadError(""), id="connection lost"),
     ],
 )
 async def test_what_may_pass_is_tried_again(client, clock, database, hook, trouble):

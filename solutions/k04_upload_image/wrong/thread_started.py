@@ -2,6 +2,7 @@
 
 breaks: after the answer; no thread outlives the exchange
 caught by: test_the_service_is_called_only_after_the_answer
+caught by: test_other_requests_are_answered_while_the_service_thinks
 says: 'call' came before the answer, so the client had to wait for it: do
 """
 

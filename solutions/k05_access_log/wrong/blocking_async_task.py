@@ -2,6 +2,7 @@
 
 breaks: work that blocks never runs on the event loop inside a task or a middleware
 caught by: test_logging_does_not_hold_up_the_event_loop[/crash]
+caught by: test_logging_does_not_hold_up_the_event_loop[/items/3]
 says: the log was written on the event loop's thread: use `await
 """
 

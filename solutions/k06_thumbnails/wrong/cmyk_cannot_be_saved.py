@@ -2,6 +2,7 @@ r"""A PNG cannot hold CMYK, and nothing is converted: pictures from the print sh
 
 breaks: whatever mode Pillow opened (CMYK too)
 caught by: test_a_photo_of_any_mode_gets_a_thumbnail[CMYK-JPEG]
+caught by: test_a_photo_of_any_mode_gets_a_thumbnail[CMYK-TIFF]
 says: the photo must be done, and its state is \{'photo':
 """
 

@@ -2,6 +2,8 @@ r"""The box is twice as large as promised.
 
 breaks: the thumbnail fits in 128 x 128
 caught by: test_the_thumbnail_fits_and_keeps_its_proportions[size2]
+caught by: test_a_photo_of_any_mode_gets_a_thumbnail[LA-PNG]
+caught by: test_a_photo_of_any_mode_gets_a_thumbnail[RGBA-PNG]
 says: the thumbnail of \(1000, 999\) must fit in 128x128: \(256, 256\)
 """
 

@@ -2,6 +2,8 @@ r"""CMYK is converted, as it was in the bug report; every other mode a PNG canno
 
 breaks: whatever mode Pillow opened (CMYK too)
 caught by: test_a_photo_of_any_mode_gets_a_thumbnail[I-TIFF]
+caught by: test_a_photo_of_any_mode_gets_a_thumbnail[F-TIFF]
+caught by: test_a_photo_of_any_mode_gets_a_thumbnail[YCbCr-TIFF]
 says: the photo must be done, and its state is \{'photo':
 """
 

@@ -2,6 +2,8 @@ r"""Whatever is not RGB counts as no image.
 
 breaks: whatever mode Pillow opened (CMYK too)
 caught by: test_a_photo_of_any_mode_gets_a_thumbnail[1-PNG]
+caught by: test_a_photo_of_any_mode_gets_a_thumbnail[L-PNG]
+caught by: test_a_photo_of_any_mode_gets_a_thumbnail[I;16-PNG]
 says: the photo must be done, and its state is \{'photo':
 """
 

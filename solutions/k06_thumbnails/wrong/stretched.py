@@ -2,6 +2,7 @@
 
 breaks: the thumbnail keeps the proportions
 caught by: test_photos_in_flight_do_not_mix
+caught by: test_the_orientation_of_the_camera_is_applied[3]
 says: a wide, a tall and a square photo in flight together; their
 """
 

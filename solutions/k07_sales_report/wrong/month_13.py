@@ -2,6 +2,7 @@
 
 breaks: `month` that is not exactly `YYYY-MM` with a month from 01 to 12: 422.
 caught by: test_what_is_no_month_is_refused[2026-13]
+caught by: test_what_is_no_month_is_refused[2026-00]
 says: the statuses of '2026-13' and 2026-12
 """
 

@@ -2,6 +2,8 @@
 
 breaks: `month` that is not exactly `YYYY-MM` with a month from 01 to 12: 422.
 caught by: test_what_is_no_month_is_refused[202601]
+caught by: test_what_is_no_month_is_refused[01-2026]
+caught by: test_what_is_no_month_is_refused[\\u0662\\u0660\\u0662\\u0666-\\u0660\\u0661]
 says: the statuses of '202601' and 2026-12
 """
 

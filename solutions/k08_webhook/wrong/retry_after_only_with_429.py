@@ -2,6 +2,7 @@
 
 breaks: Retry-After in whole seconds, where sent with 429 or 5xx, is what is waited instead.
 caught by: test_retry_after_is_what_is_waited_instead[503-120]
+caught by: test_retry_after_is_what_is_waited_instead[500-3]
 says: the seconds waited; Retry-After was 120
 """
 

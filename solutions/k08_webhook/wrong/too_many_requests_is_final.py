@@ -2,6 +2,7 @@
 
 breaks: 5xx, 429, time-outs and connection errors are tried again.
 caught by: test_retry_after_is_what_is_waited_instead[429-7]
+caught by: test_what_may_pass_is_tried_again[429]
 says: the seconds waited; Retry-After was 7
 """
 

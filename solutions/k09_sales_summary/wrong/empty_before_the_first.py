@@ -2,6 +2,7 @@
 
 breaks: `GET /summary`: 404 before the first refresh.
 caught by: test_a_first_refresh_that_fails_leaves_no_summary
+caught by: test_before_the_first_refresh_there_is_no_summary
 says: there has never been a whole summary
 """
 

@@ -2,6 +2,7 @@
 
 breaks: Readers see the last whole summary until the new one is complete.
 caught by: test_readers_see_the_last_whole_summary_until_the_new_one_is[1]
+caught by: test_readers_see_the_last_whole_summary_until_the_new_one_is[2]
 says: the rows while query number 2 of the refresh runs: those of the last
 """
 

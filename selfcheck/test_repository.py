@@ -1,0 +1,69 @@
+"""Who knows one kata's folder knows all, and the words say what is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from dojo.catalogue import Kata, read_catalogue
+
+ROOT = Path(__file__).parent.parent
+SECTIONS = ["The story", "The contract", "See it for real", "To talk about afterwards", "Read on"]
+
+katas = pytest.mark.parametrize(
+    "kata", [pytest.param(kata, id=kata.number) for kata in read_catalogue(ROOT).values()]
+)
+
+
+@katas
+def test_each_kata_has_the_same_files(kata: Kata):
+    """Card, stub, kata.toml; a spec; a reference answer, right ones and wrong ones."""
+    files = sorted(path.name for path in kata.stub.parent.iterdir() if path.is_file())
+    solutions = sorted(
+        p.name for p in (ROOT / "solutions" / kata.name).iterdir() if "__" not in p.name
+    )
+
+    assert files == ["README.md", "app.py", "kata.toml"]
+    assert solutions == ["app.py", "right", "wrong"]
+    assert kata.spec_file.is_file()
+
+
+@katas
+def test_each_card_has_the_same_sections(kata: Kata):
+    """In the same order."""
+    card = kata.card.read_text(encoding="utf-8")
+
+    assert card.startswith(f"# {kata.number}: {kata.title}\n")
+    assert re.findall(r"^## (.+)$", card, re.MULTILINE) == SECTIONS
+    assert f"uvicorn katas.{kata.name}.app:app" in card
+
+
+@katas
+def test_each_spec_says_why_it_matters(kata: Kata):
+    """The name says what, the docstring why; and nothing in it sleeps."""
+    tree = ast.parse(kata.spec_file.read_bytes())
+    specs = [node for node in tree.body if getattr(node, "name", "").startswith("test_")]
+
+    assert [node.name for node in specs if not ast.get_docstring(node)] == []
+    assert "sleep(" not in kata.spec_file.read_text(encoding="utf-8")
+
+
+@katas
+def test_each_stub_raises_what_is_to_be_written(kata: Kata):
+    """And only that: the rest is given."""
+    tree = ast.parse(kata.stub.read_bytes())
+    raised = [
+        ast.unparse(node.exc) for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.exc
+    ]
+
+    assert "NotImplementedError" in raised
+
+
+def test_the_readme_names_every_kata():
+    """The table of katas is the table of contents."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert [k.number for k in read_catalogue(ROOT).values() if k.number not in readme] == []
