@@ -105,7 +105,7 @@ def _message(error: BaseException) -> tuple[str, list[str]]:
         lines = [line.strip()[:WIDTH] for line in explained.splitlines() if line.strip()]
         first, *rest = [line for line in said.strip().splitlines() if line.strip()] or ["", ""]
         told = [line for line in lines if line.startswith(("happened ", "expected ", "likely "))]
-        details = [*rest, *(told or lines)]
+        details = [*rest, *(told or ([] if first else lines))]
         return (first or "what happened is not what was expected")[:WIDTH], [
             line for line in details if line
         ]
