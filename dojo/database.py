@@ -156,6 +156,7 @@ def _connected(connection: Any, record: Any) -> None:
     # A spec's database is thrown away: waiting for the disk to have it would only be slow.
     if witness() is not None and isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA journal_mode=MEMORY")
 
 
 def _engine_used(connection: Any) -> None:

@@ -74,7 +74,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         import aiosmtpd.smtp  # noqa: F401
         import sqlalchemy.orm  # noqa: F401
 
-        gc.freeze()  # what is imported by now stays, and need not be looked through again and again
+        # What is imported by now stays: it need not be looked through again and again.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.hookimpl(optionalhook=True)
