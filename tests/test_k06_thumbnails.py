@@ -245,7 +245,9 @@ async def test_a_photo_of_exactly_as_many_pixels_as_allowed_passes(client, disk)
     file = io.BytesIO()
     Image.new("1", (10_000, 5_000)).save(file, "PNG")
 
-    thumbnail(disk, await uploaded(client, file.getvalue()))
+    made = thumbnail(disk, await uploaded(client, file.getvalue()))
+
+    assert max(made.size) <= 129, f"the thumbnail must fit in 128x128: {made.size}"
 
 
 async def test_an_unknown_photo_is_not_found(client):
