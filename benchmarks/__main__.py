@@ -277,7 +277,7 @@ def main() -> None:
             for comparison in compared:
                 comparison.measure(max(asked.repeat, 1), Path(folder))
         except KeyboardInterrupt:
-            pass
+            say("interrupted: this is what there is")
         say("")
     figures = [one.figures() for one in compared if one.ours.seconds and one.other.seconds]
     if figures:

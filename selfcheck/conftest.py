@@ -30,14 +30,11 @@ def trial_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Trial]]:
         return trials[file]
 
     for item in request.session.items:
-        if (
-            isinstance(item, pytest.Function)
-            and item.originalname == "test_a_right_answer_is_green"
-        ):
+        if not isinstance(item, pytest.Function):
+            continue
+        if item.originalname == "test_a_right_answer_is_green":
             begin(**item.callspec.params)
-        elif isinstance(item, pytest.Function) and item.originalname == (
-            "test_a_wrong_answer_is_red_where_it_says"
-        ):
+        elif item.originalname == "test_a_wrong_answer_is_red_where_it_says":
             specs = item.module.mistake(item.callspec.params["file"]).caught_by
             begin(**item.callspec.params, specs=specs)
     yield lambda kata, file, specs=(): begin(kata, file, specs).result()
