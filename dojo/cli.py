@@ -1,0 +1,37 @@
+"""The `dojo` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from dojo import __version__
+from dojo.grading import command
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line understands."""
+    dojo = argparse.ArgumentParser(
+        prog="dojo",
+        description="Katas about what FastAPI does after the answer. To work on one, run `pytest`.",
+    )
+    dojo.add_argument("--version", action="version", version=f"dojo {__version__}")
+    commands = dojo.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    command.add_to(commands)
+    return dojo
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is 0, or says what was wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal has no letters for must not be the end of it.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    asked = parser().parse_args(arguments)
+    code: int = asked.run(asked)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

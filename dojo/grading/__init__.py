@@ -1,0 +1,1 @@
+"""Grading: submissions in, verdicts out, put together outside the processes that ran them."""

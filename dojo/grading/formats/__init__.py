@@ -1,0 +1,50 @@
+"""Results in the formats of other tools: one model inside, an emitter a format."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dojo.grading.results import Results
+
+MODULES = {
+    "json": "json_results",
+    "junit": "junit",
+    "exercism": "exercism",
+    "gradescope": "gradescope",
+    "classroom50": "classroom50",
+    "github-classroom": "github_classroom",
+    "actions": "actions",
+    "csv": "csv_gradebook",
+    "html": "html",
+}
+SUFFIXES = {".json": "json", ".xml": "junit", ".csv": "csv", ".html": "html", ".htm": "html"}
+
+
+class CannotEmit(Exception):
+    """Results that a format has no words for; the message says what to do instead."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an emitter may look at besides the results.
+
+    `root` is the grader's own checkout, with `tests/` in it; `environment` that of the process.
+    """
+
+    root: Path
+    environment: Mapping[str, str]
+
+
+Emitter = Callable[[Results, Context], str]
+
+
+def emit(name: str, results: Results, context: Context) -> str:
+    """The results in the format of that name, one of `MODULES`.
+
+    Raises `CannotEmit`.
+    """
+    emitter: Emitter = importlib.import_module(f"{__name__}.{MODULES[name]}").emit
+    return emitter(results, context)

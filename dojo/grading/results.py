@@ -1,0 +1,237 @@
+"""The results of grading: one model, from which every format is made.
+
+`results.schema.json` beside this file describes what it looks like as JSON.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
+
+from dojo.catalogue import Kata
+
+VERSION: Literal[1] = 1
+MESSAGE = 4_000
+TIMELINE = 100
+
+Light = Literal["green", "red", "amber", "grey"]
+Points = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class BadResults(Exception):
+    """A file that holds no results; the message names the file, and what is wrong with it."""
+
+
+class State(StrEnum):
+    """How grading went.
+
+    `ungradable` is the grader's or the machine's fault, and never a zero.
+    """
+
+    GRADED = "graded"
+    TAMPERED = "tampered"
+    UNGRADABLE = "ungradable"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+
+
+class SpecResult(_Model):
+    """How one spec went.
+
+    `points` is what it is worth, `line` the line of the answer that it points at (0: the whole
+    file), `message` is empty where it passed, `printed` is what the answer printed, shortened.
+    """
+
+    id: str = Field(min_length=1)
+    title: str
+    passed: bool
+    points: Points
+    message: str = ""
+    timeline: list[str] = []
+    line: int = Field(default=0, ge=0)
+    printed: str = ""
+    seconds: float = Field(default=0.0, ge=0)
+
+
+class KataResult(_Model):
+    """How one kata went; `file` is the answer within the submission, with `/` in its name.
+
+    `cause` says in a line why it is `tampered` or `ungradable`; `evidence` is for a human to read.
+    """
+
+    kata: str = Field(min_length=1)
+    title: str
+    state: State = State.GRADED
+    light: Light
+    file: str
+    cause: str = ""
+    seconds: float = Field(default=0.0, ge=0)
+    evidence: list[str] = []
+    specs: list[SpecResult]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def score(self) -> float | None:
+        """The points of the specs that passed; 0 where tampered, None where ungradable."""
+        if self.state is State.UNGRADABLE:
+            return None
+        if self.state is State.TAMPERED:
+            return 0.0
+        return total(spec.points for spec in self.specs if spec.passed)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def max_score(self) -> float:
+        return total(spec.points for spec in self.specs)
+
+
+class SubmissionResult(_Model):
+    """How one submission went, kata by kata."""
+
+    name: str = Field(min_length=1)
+    seconds: float = Field(default=0.0, ge=0)
+    katas: list[KataResult]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def state(self) -> State:
+        """The worst of its katas."""
+        states = {kata.state for kata in self.katas}
+        for state in (State.UNGRADABLE, State.TAMPERED):
+            if state in states:
+                return state
+        return State.GRADED
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def cause(self) -> str:
+        """In a line, why it is not simply graded."""
+        causes = [f"{k.kata}: {k.cause}" for k in self.katas if k.state is self.state and k.cause]
+        return "" if self.state is State.GRADED else "; ".join(dict.fromkeys(causes))
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def score(self) -> float | None:
+        """The sum over its katas; None where one of them could not be graded."""
+        scores = [kata.score for kata in self.katas]
+        return None if None in scores else total(score or 0.0 for score in scores)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def max_score(self) -> float:
+        return total(kata.max_score for kata in self.katas)
+
+    @property
+    def percent(self) -> float | None:
+        """The score in percent of what could be had, from 0 to 100; None where there is none."""
+        if self.score is None:
+            return None
+        return round(100 * self.score / self.max_score, 2) if self.max_score else 0.0
+
+
+class Isolation(_Model):
+    """How the answers were kept apart: what was in force, and what this machine does not have."""
+
+    in_force: list[str] = []
+    missing: list[str] = []
+
+
+class Results(_Model):
+    """Everything that one run of the grader found out."""
+
+    version: Literal[1] = VERSION
+    isolation: Isolation = Isolation()
+    submissions: list[SubmissionResult] = []
+
+    def text(self) -> str:
+        """All of it as JSON, for people's eyes too."""
+        return "".join(as_json(self.isolation, self.submissions))
+
+    @classmethod
+    def read(cls, file: Path) -> Results:
+        """Read what `as_json` gave.
+
+        Raises `BadResults`.
+        """
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except OSError as error:
+            raise BadResults(f"{file}: {error.strerror or error}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise BadResults(
+                f"{file}: these are not results of `dojo grade`: {where or 'the file'}: "
+                f"{first['msg']}"
+            ) from None
+
+
+def as_json(isolation: Isolation, submissions: Iterable[SubmissionResult]) -> Iterator[str]:
+    """The text of `Results` piece by piece, with one submission in memory at a time."""
+    yield f'{{\n "version": {VERSION},\n "isolation": {_indented(isolation, 1)},\n "submissions": ['
+    between = ""
+    for submission in submissions:
+        yield f"{between}\n  {_indented(submission, 2)}"
+        between = ","
+    yield "\n ]\n}\n" if between else "]\n}\n"
+
+
+def _indented(model: BaseModel, depth: int) -> str:
+    text = json.dumps(model.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    return text.replace("\n", "\n" + " " * depth)
+
+
+def schema() -> dict[str, object]:
+    """What the JSON of `Results` looks like, as JSON Schema (draft 2020-12)."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Results.model_json_schema(mode="serialization"),
+    }
+
+
+def write_whole(file: Path, pieces: Iterable[str]) -> None:
+    """Write a file so that whoever reads it sees the old one or the new one, and no half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with part.open("w", encoding="utf-8", errors="replace", newline="\n") as opened:
+            opened.writelines(pieces)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def total(points: Iterable[float]) -> float:
+    """A sum of points, to the hundredth."""
+    return round(sum(points), 2)
+
+
+def spread(points: int, count: int) -> list[float]:
+    """`points` over `count` specs, in hundredths, so that their sum is exactly `points`."""
+    hundredths = [round(100 * points * n / count) for n in range(count + 1)]
+    return [(after - before) / 100 for before, after in itertools.pairwise(hundredths)]
+
+
+def nothing_passed(
+    kata: Kata, specs: Sequence[tuple[str, str]], file: str, message: str
+) -> KataResult:
+    """A kata none of whose specs (id and title) passed, all for the same reason."""
+    return KataResult(
+        kata=kata.name,
+        title=kata.title,
+        light="grey",
+        file=file,
+        specs=[
+            SpecResult(id=id, title=title, passed=False, points=points, message=message)
+            for (id, title), points in zip(specs, spread(kata.points, len(specs)), strict=True)
+        ],
+    )

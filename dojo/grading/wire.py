@@ -1,0 +1,79 @@
+"""What the grader, its worker and its keepers say to each other: messages over a socket, with pipes
+handed along."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from dojo.grading.cell import Limits
+
+
+@dataclass
+class Job:
+    """One answer to one kata, and what it may use; `stub` is what its controls are made of."""
+
+    kata: str
+    source: str
+    stub: str
+    limits: Limits
+    controls: bool = True
+    specs: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> Job:
+        return cls(**{**data, "limits": Limits(**data["limits"]), "specs": tuple(data["specs"])})
+
+    def write(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass
+class Said:
+    """What a keeper passes on: the outcomes in the order in which they came, and how it ended.
+
+    `ended` is empty where the process came to its own end, `broken` says that somebody else wrote
+    to its pipe, and `trouble` that the machine failed.
+    """
+
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+    tampered: list[str] = field(default_factory=list)
+    ended: str = ""
+    broken: bool = False
+    trouble: str = ""
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> Said:
+        known = {entry.name for entry in fields(cls)}
+        return cls(**{key: value for key, value in data.items() if key in known})
+
+
+def send(to: socket.socket, message: dict[str, Any], pipes: tuple[int, ...] = ()) -> None:
+    data = json.dumps(message).encode()
+    head = len(data).to_bytes(8)
+    if pipes:
+        socket.send_fds(to, [head], list(pipes))
+        to.sendall(data)
+    else:
+        to.sendall(head + data)
+
+
+def receive(source: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    head, pipes, _, _ = socket.recv_fds(source, 8, 4)
+    while 0 < len(head) < 8:
+        head += source.recv(8 - len(head))
+    if not head:
+        return None, pipes
+    left = int.from_bytes(head)
+    parts = []
+    while left:
+        part = source.recv(min(left, 1 << 20))
+        if not part:
+            return None, pipes
+        parts.append(part)
+        left -= len(part)
+    message: dict[str, Any] = json.loads(b"".join(parts))
+    return message, pipes
