@@ -9,14 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from dojo.catalogue import Kata
+from dojo.catalogue import Kata, read_catalogue
+from dojo.grading.cell import Limits
+from dojo.grading.warden import Warden, warden_for
 from dojo.trial import Trial, run_trial
 
 pytest_plugins = ["pytester", "projects"]
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
-def trial_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Trial]]:
+def warden() -> Iterator[Warden]:
+    """A warm worker that knows the specs of all katas."""
+    with warden_for(ROOT, list(read_catalogue(ROOT).values()), Limits()) as warden:
+        yield warden
+
+
+@pytest.fixture(scope="session")
+def trial_of(request: pytest.FixtureRequest, warden: Warden) -> Iterator[Callable[..., Trial]]:
     """Try an answer file against the specs of its kata; once, whoever asks how often.
 
     All are begun at once, on all cores: by the time that a test asks, most are done.
@@ -26,7 +36,7 @@ def trial_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Trial]]:
 
     def begin(kata: Kata, file: Path, specs: tuple[str, ...] = ()) -> Future[Trial]:
         if file not in trials:
-            trials[file] = pool.submit(run_trial, kata, file, specs)
+            trials[file] = pool.submit(run_trial, warden, kata, file, specs)
         return trials[file]
 
     for item in request.session.items:

@@ -126,25 +126,27 @@ def _user() -> int:
     return USERS + _outer % 4096
 
 
-def survey(scratch: Path, root: Path, hidden: tuple[Path, ...], limits: Limits) -> Cell:
+def survey(
+    scratch: Path, root: Path, hidden: tuple[Path, ...], limits: Limits, *, fork: bool
+) -> Cell:
     """Find out what this machine allows, by trying it in processes of their own.
 
     `scratch` is an empty folder for the grader's use, `root` its checkout, `hidden` are further
-    folders that no answer may see.
+    folders that no answer may see. Without `fork`, an answer runs in the process that asks.
     """
     shown = _needed(root)
     hidden = (root, *hidden)
     in_force = ["a process of its own, limits on time, processes, open files and file size"]
     missing = []
-    if not hasattr(os, "fork"):
-        missing.append("no fork here: each answer starts a Python of its own, which is slower")
     if _memory_limited():
         in_force.append("a limit on memory")
     else:
         missing.append("no limit on memory")
     plain = Cell(scratch, hidden, shown, in_force=in_force, missing=missing)
-    if not sys.platform.startswith("linux"):
-        missing.append(f"no network, user and file system of its own: {sys.platform} has none")
+    if not fork or not sys.platform.startswith("linux"):
+        missing.append(f"no network, user and file system of its own: not here ({sys.platform})")
+        if not fork:
+            missing.append("no warm worker: each answer starts a Python of its own, and is slower")
         return plain
     walled = Cell(scratch, hidden, shown, True, os.geteuid() == 0, in_force, missing)
     trouble = _tried(walled, limits)

@@ -15,9 +15,10 @@ from typing import Any
 
 from dojo.catalogue import Kata, read_catalogue
 from dojo.grading.cell import Limits
-from dojo.grading.grader import CannotGrade, Grader, Warden
+from dojo.grading.grader import Grader
 from dojo.grading.results import Isolation, KataResult, State, SubmissionResult
 from dojo.grading.submissions import HandedIn
+from dojo.grading.warden import CannotGrade, Warden, warden_for
 
 CONNECT = 15
 RETRIES = 2
@@ -154,8 +155,7 @@ def _warden(root: Path, katas: Sequence[Kata], limits: Limits) -> Warden:
     key = tuple(kata.name for kata in katas)
     with _lock:
         if key not in _wardens:
-            warden = Warden(root, katas, limits, ())
-            warden.__enter__()
+            warden = warden_for(root, katas, limits).__enter__()
             atexit.register(warden.__exit__, None, None, None)
             _wardens[key] = warden
         return _wardens[key]

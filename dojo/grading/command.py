@@ -16,7 +16,8 @@ from dojo.catalogue import BrokenCatalogue, Kata, read_catalogue
 from dojo.grading import cluster
 from dojo.grading.cell import MIB, Limits
 from dojo.grading.formats import MODULES, SUFFIXES, CannotEmit, Context, emit
-from dojo.grading.grader import CannotGrade, Grader, Warden
+from dojo.grading.formats.actions import split
+from dojo.grading.grader import Grader
 from dojo.grading.journal import Journal
 from dojo.grading.progress import Progress, show, tell
 from dojo.grading.results import (
@@ -29,10 +30,10 @@ from dojo.grading.results import (
     write_whole,
 )
 from dojo.grading.submissions import HandedIn, NoSubmissions, gather, shard
+from dojo.grading.warden import CannotGrade, warden_for
 
 GRADED, BELOW, USAGE, UNGRADABLE, INTERRUPTED = 0, 1, 2, 3, 130
 ROOT = Path(__file__).resolve().parent.parent.parent
-SUMMARY = "<!-- summary -->\n"
 
 EPILOG = """\
 Only the files kNN_name/app.py are taken from a submission; specs and configuration are the
@@ -291,7 +292,7 @@ def _graded(
 
     def here(handed_in: Iterator[HandedIn]) -> Iterator[tuple[HandedIn, SubmissionResult]]:
         hidden = tuple(path.resolve() for path in (*asked.each, *asked.submissions))
-        with Warden(ROOT, katas, limits, hidden) as warden:
+        with warden_for(ROOT, katas, limits, hidden) as warden:
             isolation.in_force = warden.isolation.in_force
             isolation.missing = warden.isolation.missing
             yield from Grader(warden, katas, limits, asked.jobs).grade(handed_in)
@@ -348,7 +349,7 @@ def _publish(
 def _write(asked: argparse.Namespace, name: str, text: str) -> None:
     environment = os.environ
     if name == "actions" and not asked.out:
-        commands, _, summary = text.partition(SUMMARY)
+        commands, summary = split(text)
         sys.stdout.write(commands)
         _append(environment.get("GITHUB_STEP_SUMMARY"), summary)
     elif name == "github-classroom" and not asked.out and environment.get("GITHUB_OUTPUT"):

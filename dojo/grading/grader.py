@@ -7,24 +7,12 @@ fits together: each spec that is known beforehand must have passed, and its cont
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from pydantic import ValidationError
@@ -35,7 +23,6 @@ from dojo.grading.cell import Limits
 from dojo.grading.results import (
     MESSAGE,
     TIMELINE,
-    Isolation,
     KataResult,
     Light,
     SpecResult,
@@ -45,163 +32,11 @@ from dojo.grading.results import (
     spread,
 )
 from dojo.grading.submissions import Answer, HandedIn
-from dojo.grading.wire import Job, Said, receive, send
+from dojo.grading.warden import Specs, Warden
+from dojo.grading.wire import Job, Said
 
-READY = 60.0
-PATIENCE = 20.0
 REMEMBERED = 64
 LINE = re.compile(r"\bapp\.py:(\d+)\b")
-
-Specs = list[tuple[str, str]]
-
-
-class CannotGrade(Exception):
-    """The grader does not work on this machine; the message says why, and what to do."""
-
-
-class Warden:
-    """Keeps one warm worker alive, and hands it jobs from any number of threads."""
-
-    def __init__(self, root: Path, katas: Sequence[Kata], limits: Limits, hidden: tuple[Path, ...]):
-        self.root = root
-        self.katas = katas
-        self.limits = limits
-        self.hidden = hidden
-        self.isolation = Isolation()
-        self.specs: dict[str, Specs] = {}
-        self._lock = threading.Lock()
-        self._alone = threading.Lock()
-        self._worker: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
-        self._scratch = Path(tempfile.mkdtemp(prefix="dojo-grade-"))
-        self._scratch.chmod(0o755)
-        self._closed = False
-
-    def __enter__(self) -> Warden:
-        with self._lock:
-            self._start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        with self._lock:
-            self._closed = True
-            self._stop()
-        shutil.rmtree(self._scratch, ignore_errors=True)
-
-    def _start(self) -> None:
-        """Start a worker, and wait until it is warm."""
-        ours, theirs = socket.socketpair()
-        log = self._scratch / "worker.log"
-        cell = self._scratch / "cell"
-        shutil.rmtree(cell, ignore_errors=True)
-        cell.mkdir()
-        cell.chmod(0o755)
-        with theirs, log.open("wb") as errors:
-            self._worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "dojo.grading.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                cwd=cell,
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                start_new_session=True,
-            )
-        self._socket = ours
-        ours.settimeout(READY)
-        first = {
-            "root": str(self.root),
-            "scratch": str(cell),
-            "hidden": [str(path) for path in self.hidden],
-            "limits": asdict(self.limits),
-            "specs": [str(kata.spec_file) for kata in self.katas],
-            "answers": str(self.root / "katas"),
-        }
-        try:
-            send(ours, first)
-            isolation, _ = receive(ours)
-            specs, _ = receive(ours)
-        except OSError:
-            isolation = specs = None
-        ours.settimeout(PATIENCE)
-        if isolation is None or specs is None:
-            self._stop()
-            said = " ".join(log.read_text(errors="replace").split())[-300:]
-            raise CannotGrade(f"the worker does not start: {said or 'it said nothing'}")
-        self.isolation = Isolation(**isolation)
-        self.specs = {kata: [(i, title) for i, title in s] for kata, s in specs["specs"].items()}
-        lacking = [kata.name for kata in self.katas if not self.specs.get(kata.name)]
-        if lacking:
-            self._stop()
-            raise CannotGrade(f"the specs of {', '.join(lacking)} could not be collected")
-
-    def _stop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        if self._worker is not None:
-            with suppress(OSError):
-                self._worker.send_signal(signal.SIGKILL)
-            self._worker.wait()
-        self._worker = self._socket = None
-
-    def run(self, job: Job) -> Said:
-        """Have a job done; where the worker dies over it, once more and alone."""
-        said = self._run(job)
-        if said is None:
-            with self._alone:
-                said = self._run(job)
-        if said is None:
-            said = Said(trouble="the grader's worker died over it, twice")
-        return said
-
-    def _run(self, job: Job) -> Said | None:
-        """None where the worker did not survive."""
-        reading, writing = os.pipe()
-        try:
-            try:
-                with self._lock:
-                    if self._closed:
-                        return Said(trouble="the grader was stopped")
-                    if self._worker is None or self._worker.poll() is not None:
-                        self._stop()
-                        self._start()
-                    worker, to = self._worker, self._socket
-                    assert worker is not None
-                    assert to is not None
-                    send(to, job.write(), (writing,))
-            finally:
-                os.close(writing)
-            with os.fdopen(os.dup(reading), "rb") as pipe:
-                timer = threading.Timer(job.limits.seconds + PATIENCE, worker.kill)
-                timer.start()
-                try:
-                    content = pipe.read()
-                finally:
-                    timer.cancel()
-        except (OSError, CannotGrade) as error:
-            return Said(trouble=f"the grader's worker could not be reached: {error}")
-        finally:
-            os.close(reading)
-        try:
-            return Said.read(json.loads(content))
-        except ValueError:
-            return None
-
-
-def _environment() -> dict[str, str]:
-    """What the worker, and so every answer, may see of the grader's environment."""
-    kept = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "VIRTUAL_ENV")
-    return {
-        **{name: os.environ[name] for name in kept if name in os.environ},
-        "LANG": "C.UTF-8",
-        "TZ": "UTC",
-        "PYTHONUTF8": "1",
-    }
 
 
 class Grader:
