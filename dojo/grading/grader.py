@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from dojo.catalogue import Kata
 from dojo.finding import Finding
 from dojo.grading.cell import Limits
+from dojo.grading.places import asked_for
 from dojo.grading.results import (
     MESSAGE,
     TIMELINE,
@@ -185,7 +186,7 @@ def _spec(
     spec.timeline = [clean(line, 200) for line in found.timeline[:TIMELINE]]
     spec.printed = clean(found.printed, 3_000)
     told = LINE.findall("\n".join(found.frames)) or LINE.findall(found.message)
-    spec.line = int(told[-1]) if told else 0
+    spec.line = int(told[-1]) if told else asked_for(found.timeline, said.places)
     return spec, str(found.light)
 
 

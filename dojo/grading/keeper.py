@@ -167,6 +167,7 @@ class Ear:
             return
         if "outcome" in message:
             self._said.outcomes.append(message["outcome"])
+        self._said.places += message.get("places", [])
         self._said.evidence += message.get("evidence", [])
         self._said.tampered += message.get("tampered", [])
         self._said.trouble = message.get("trouble", self._said.trouble)

@@ -235,3 +235,8 @@ def nothing_passed(
             for (id, title), points in zip(specs, spread(kata.points, len(specs)), strict=True)
         ],
     )
+
+
+if __name__ == "__main__":
+    text = json.dumps(schema(), indent=1) + "\n"
+    write_whole(Path(__file__).with_suffix(".schema.json"), [text])

@@ -20,6 +20,7 @@ from dojo.finding import Finding, title_of
 from dojo.fixtures import KATA
 from dojo.grading import guard
 from dojo.grading.controls import Decoy
+from dojo.grading.places import routes
 from dojo.grading.wire import Job
 from dojo.stage import Stage, client_of, loaded
 
@@ -139,8 +140,8 @@ def run_in_cell(
     numbers = iter(range(1, 1_000_000))
     runner.trees = {False: room / "a", True: room / "b"}
     runner.rooms = lambda: room / f"r{next(numbers)}"
-    evidence = [*guard.suspicious(job.source.encode("utf-8", "surrogateescape"))]
-    say({"evidence": evidence})
+    source = job.source.encode("utf-8", "surrogateescape")
+    say({"evidence": guard.suspicious(source), "places": routes(source)})
     came_to_its_end: list[bool] = []
     for item in items:
         if isinstance(item, pytest.Function):

@@ -40,6 +40,7 @@ class Said:
 
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
+    places: list[Any] = field(default_factory=list)
     tampered: list[str] = field(default_factory=list)
     ended: str = ""
     broken: bool = False
