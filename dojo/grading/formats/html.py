@@ -1,0 +1,243 @@
+"""Results as one page of HTML that a teacher opens from disk."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import groupby, pairwise
+from statistics import median
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dojo.grading.formats import Context
+from dojo.grading.results import KataResult, Results, SpecResult, State, SubmissionResult
+
+TEMPLATE = "report.html.jinja"
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is said of specs that stand together in a kata and fail alike."""
+
+    kata: str
+    titles: tuple[str, ...]
+    message: str
+    timeline: tuple[str, ...]
+    printed: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """Specs that stand together in a kata: they pass, or there is a failure, and its line."""
+
+    titles: tuple[str, ...]
+    failure: Failure | None
+    line: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One kata of a submission, with its specs in order."""
+
+    kata: KataResult
+    parts: list[Part]
+
+
+@dataclass
+class Tally:
+    """How many answers fail a spec, and how many of those are not started."""
+
+    title: str
+    failed: int = 0
+    not_started: int = 0
+
+
+@dataclass
+class Column:
+    """What the class made of one kata; what was not simply graded is in no count of it."""
+
+    kata: str
+    title: str
+    lights: Counter[str] = field(default_factory=Counter)
+    specs: dict[str, Tally] = field(default_factory=dict)
+    failures: Counter[Failure] = field(default_factory=Counter)
+
+    @property
+    def shared(self) -> list[tuple[Failure, int]]:
+        """The failures in several answers, and in how many; the most frequent ones first."""
+        return [(failure, count) for failure, count in self.failures.most_common() if count > 1]
+
+    def add(self, answer: Answer) -> None:
+        kata = answer.kata
+        self.failures.update(part.failure for part in answer.parts if part.failure)
+        for spec in kata.specs:
+            self.specs.setdefault(spec.id, Tally(spec.title))
+        if kata.state is not State.GRADED:
+            return
+        self.lights[kata.light] += 1
+        for spec in kata.specs:
+            if not spec.passed:
+                self.specs[spec.id].failed += 1
+                self.specs[spec.id].not_started += kata.light == "grey"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One submission."""
+
+    submission: SubmissionResult
+    answers: list[Answer]
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Where each kata is among the answers."""
+        return {answer.kata.kata: place for place, answer in enumerate(self.answers)}
+
+    @property
+    def evidence(self) -> bool:
+        return any(answer.kata.evidence for answer in self.answers)
+
+    @property
+    def needs_a_look(self) -> bool:
+        return self.evidence or self.submission.state is not State.GRADED
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The median and the range of some scores; in percent where they are not out of the same."""
+
+    median: float
+    lowest: float
+    highest: float
+    unit: str
+
+
+def emit(results: Results, context: Context) -> str:
+    """The page; it holds nothing that changes from one run to the next."""
+    environment = Environment(
+        loader=PackageLoader("dojo.grading.formats", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    environment.filters |= {
+        "digest": _digest,
+        "line": _line,
+        "number": _number,
+        "number_of": _number_of,
+        "sentence": _sentence,
+    }
+    rows = [Row(s, [Answer(kata, _parts(kata)) for kata in s.katas]) for s in results.submissions]
+    columns = _columns(rows)
+    shared = [failure for column in columns for failure, _ in column.shared]
+    return environment.get_template(TEMPLATE).render(
+        isolation=results.isolation,
+        columns=columns,
+        rows=rows,
+        shared={failure: number for number, failure in enumerate(shared, 1)},
+        states=Counter(submission.state.value for submission in results.submissions),
+        scores=_scores(results.submissions),
+    )
+
+
+def _columns(rows: Sequence[Row]) -> list[Column]:
+    columns: dict[str, Column] = {}
+    for row in rows:
+        for answer in row.answers:
+            kata = answer.kata
+            columns.setdefault(kata.kata, Column(kata.kata, kata.title)).add(answer)
+    return [columns[name] for name in sorted(columns)]
+
+
+def _scores(submissions: Sequence[SubmissionResult]) -> Scores | None:
+    graded = [s for s in submissions if s.state is State.GRADED and s.score is not None]
+    if not graded:
+        return None
+    out_of = {s.max_score for s in graded}
+    if len(out_of) == 1:
+        scores, unit = [s.score or 0.0 for s in graded], f" of {_number(out_of.pop())}"
+    else:
+        scores, unit = [s.percent or 0.0 for s in graded], "%"
+    return Scores(round(median(scores), 2), min(scores), max(scores), unit)
+
+
+def _parts(kata: KataResult) -> list[Part]:
+    """Its specs in order; what does not run has a timeline too, but one that says nothing."""
+    if kata.state is State.UNGRADABLE:
+        return []
+    runs = kata.light in ("green", "red")
+
+    def said(spec: SpecResult) -> object:
+        return spec.passed or (spec.message, spec.line, spec.printed, spec.timeline if runs else [])
+
+    parts = []
+    for _, group in groupby(kata.specs, key=said):
+        specs = list(group)
+        first, titles = specs[0], tuple(spec.title for spec in specs)
+        timeline = _narrow(tuple(first.timeline)) if runs else ()
+        failure = Failure(kata.kata, titles, first.message, timeline, first.printed)
+        parts.append(Part(titles, None if first.passed else failure, first.line))
+    return parts
+
+
+@lru_cache(maxsize=4096)
+def _narrow(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """A timeline without the room that its columns do not need: two blanks are enough."""
+    inked = sorted({at for line in lines for at, character in enumerate(line) if character != " "})
+    edges: list[int | None] = [0]
+    for before, at in pairwise([-1, *inked]):
+        if at - before > 3:
+            edges += [before + 1, at - 2]
+    pieces = list(zip(edges[::2], [*edges[1::2], None], strict=True))
+    return tuple("".join(line[a:b] for a, b in pieces).rstrip() for line in lines)
+
+
+def _visible(value: object) -> object:
+    """Text with a sign for each character that one would not see, or that would mislead.
+
+    Such are control characters, those that turn the direction of writing, and lone surrogates,
+    which no encoding knows.
+    """
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return UNSEEN.sub(lambda found: _escaped(found[0]), value.replace("\r\n", "\n"))
+
+
+def _line(text: str) -> str:
+    """Text in one line that is not empty, so that a name is seen and can be clicked."""
+    line = "".join(_escaped(c) if c in "\n\t" else c for c in text)
+    return line if line.strip() else f"“{line}”"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _sentence(title: str) -> str:
+    return title[:1].upper() + title[1:]
+
+
+def _number(value: float) -> str:
+    return f"{value:.10g}"
+
+
+def _number_of(kata: str) -> str:
+    """The short name of a kata: `k03`."""
+    return kata.partition("_")[0] or kata
+
+
+def _digest(block: str) -> str:
+    """What a content security policy knows an inline block by."""
+    return base64.b64encode(hashlib.sha256(block.encode()).digest()).decode("ascii")
