@@ -127,12 +127,19 @@ def _user() -> int:
 
 
 def survey(
-    scratch: Path, root: Path, hidden: tuple[Path, ...], limits: Limits, *, fork: bool
+    scratch: Path,
+    root: Path,
+    hidden: tuple[Path, ...],
+    limits: Limits,
+    *,
+    fork: bool,
+    walls: bool = True,
 ) -> Cell:
     """Find out what this machine allows, by trying it in processes of their own.
 
     `scratch` is an empty folder for the grader's use, `root` its checkout, `hidden` are further
-    folders that no answer may see. Without `fork`, an answer runs in the process that asks.
+    folders that no answer may see. Without `fork`, an answer runs in the process that asks; without
+    `walls`, they are not tried.
     """
     shown = _needed(root)
     hidden = (root, *hidden)
@@ -143,7 +150,7 @@ def survey(
     else:
         missing.append("no limit on memory")
     plain = Cell(scratch, hidden, shown, in_force=in_force, missing=missing)
-    if not fork or not sys.platform.startswith("linux"):
+    if not fork or not walls or not sys.platform.startswith("linux"):
         missing.append(f"no network, user and file system of its own: not here ({sys.platform})")
         if not fork:
             missing.append("no warm worker: each answer starts a Python of its own, and is slower")

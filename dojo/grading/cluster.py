@@ -59,7 +59,7 @@ def grade(
         seal = fingerprint(root, katas)
         names = [kata.name for kata in katas]
         waiting = iter(handed_in)
-        done = as_completed()
+        done = as_completed([], loop=client.loop)
         under_way: dict[str, HandedIn] = {}
 
         def submit() -> bool:

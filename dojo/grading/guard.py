@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import errno
 import operator
 import os
 import sys
@@ -247,10 +248,6 @@ def witnessed(item: pytest.Function, seen: Callable[[], None]) -> None:
 # ----- what an honest answer never does
 
 
-class Refused(PermissionError):
-    """What the guard does not let an answer do where no wall would stop it."""
-
-
 def watch(
     kata: str,
     file: str,
@@ -263,9 +260,10 @@ def watch(
 
     The second gets what is tampering beyond doubt: one of `functions` was given other code.
 
-    It may do what it likes in the folder `room`, and read what lies below `readable`. What lies
-    below `hidden` is refused, and so are signals and processes: pass nothing there where walls do
-    that better. An audit hook cannot be taken away again.
+    It may do what it likes in the folder `room`, and read what lies below `readable`. Where there
+    is something `hidden`, that is refused, and so is writing elsewhere, sending signals and
+    starting processes: pass nothing there where walls do that better. An audit hook cannot be
+    taken away again.
     """
     evidence: list[str] = []
     tampered: list[str] = []
@@ -314,14 +312,17 @@ def watch(
         )
         if event in ("os.listdir", "os.scandir"):
             writes = False
-        refused = bool(hidden) and below(real(whole), hidden) > below(real(whole), readable)
+        refused = strict and (
+            below(real(whole), hidden) > below(real(whole), readable)
+            or (writes and whole != os.devnull)
+        )
         if not writes and not refused and below(whole, readable):
             return
         line = line_of(sys._getframe(2), FRAMES)
         if line is not None:
             note(f"{FILES[event]} what is not its own: {name[:200]}", line)
         if refused:
-            raise Refused(13, "the grader lets no answer see this", name)
+            raise PermissionError(errno.EACCES, "the grader lets no answer do this", name)
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event not in EVENTS and event not in FILES and event != "object.__getattr__":
@@ -345,7 +346,7 @@ def watch(
             if line is not None:
                 note(f"{what} ({event})" if "(" not in what else what, line)
             if strict and what in (PROCESSES, SIGNALS, CTYPES):
-                raise Refused(13, "the grader lets no answer do this", event)
+                raise PermissionError(errno.EACCES, "the grader lets no answer do this", event)
         finally:
             busy.now = False
 

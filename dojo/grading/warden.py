@@ -38,13 +38,15 @@ class CannotGrade(Exception):
 class Warden:
     """Hands jobs from any number of threads to one worker, which forks for each.
 
-    `specs` are the id and the title of each spec that must report, by kata.
+    `specs` are the id and the title of each spec that must report, by kata. Without `walls` it
+    does as it does on systems that have none.
     """
 
     def __init__(
         self, root: Path, katas: Sequence[Kata], limits: Limits, hidden: tuple[Path, ...] = ()
     ) -> None:
         self.root = root
+        self.walls = True
         self.katas = katas
         self.limits = limits
         self.hidden = hidden
@@ -104,6 +106,7 @@ class Warden:
             "scratch": str(scratch),
             "hidden": [str(path) for path in self.hidden],
             "limits": asdict(self.limits),
+            "walls": self.walls,
             "specs": [str(kata.spec_file) for kata in katas],
         }
 

@@ -186,6 +186,7 @@ def main() -> int:
         if first is None:
             return 0
         message = first
+    sys.dont_write_bytecode = True
     os.chdir(message["scratch"])
     cell = survey(
         Path(message["scratch"]),
@@ -193,6 +194,7 @@ def main() -> int:
         tuple(map(Path, message["hidden"])),
         Limits(**message["limits"]),
         fork=not alone,
+        walls=message["walls"],
     )
     if alone:
         return run_pytest(message, Worker(cell, lambda worker: once(worker, message, pipe)))

@@ -1,0 +1,189 @@
+"""The cell: what an answer can do to the machine, with walls, without them, and without a fork."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from projects import KATA, ROOT, changed
+
+from dojo.catalogue import read_catalogue
+from dojo.grading import cell
+from dojo.grading.cell import MIB, Limits
+from dojo.grading.grader import verdict
+from dojo.grading.results import KataResult, State
+from dojo.grading.warden import SpawningWarden, Warden
+from dojo.grading.wire import Job
+
+FIRST = read_catalogue(ROOT)[KATA]
+STUB = FIRST.stub.read_text(encoding="utf-8")
+SMALL = Limits(seconds=30, memory=400 * MIB, disk=20 * MIB, file=5 * MIB)
+KINDS = ["walls", "none", "spawned"] if hasattr(os, "fork") else ["spawned"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Iterator[Warden]:
+    """A warden of each kind that this machine can have."""
+    words = {"root": ROOT, "katas": [FIRST], "limits": SMALL}
+    warden = (SpawningWarden if request.param == "spawned" else Warden)(**words)
+    warden.walls = request.param == "walls"
+    with warden:
+        if request.param == "walls" and warden.isolation.missing:
+            pytest.skip("; ".join(warden.isolation.missing))
+        yield warden
+
+
+def graded(warden: Warden, *lines: str) -> KataResult:
+    """The reference answer, which does this as well when it is loaded."""
+    source = changed("app = FastAPI()\n", "\n".join(["app = FastAPI()", *lines, ""]))
+    said = warden.run(Job(KATA, source, STUB, SMALL))
+    return verdict(FIRST, warden.specs[KATA], "app.py", said)
+
+
+def told(result: KataResult) -> str:
+    """What an answer said by not loading."""
+    return result.specs[0].message
+
+
+def test_a_right_answer_is_right_in_each(kind):
+    """Whatever the machine allows, the verdict is the same."""
+    result = graded(kind)
+
+    assert (result.state, result.score, result.evidence) == (State.GRADED, FIRST.points, [])
+
+
+@pytest.mark.parametrize("folder", ["solutions", "tests", "selfcheck"])
+def test_the_graders_own_files_cannot_be_read(kind, folder):
+    """A solution that can be read is a solution that is handed in."""
+    file = next((ROOT / folder).rglob("*.py"))
+    result = graded(kind, f"got = open({str(file)!r}).read(9)", "raise SystemError(got)")
+
+    assert re.match(r"app.py:6 does not load: \w*Error, ", told(result))
+    assert any("opened what is not its own" in entry for entry in result.evidence)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "__import__('os').open(FILE, 0)",
+        "__import__('sqlite3').connect(FILE).execute('select 1 from sqlite_schema')",
+        "__import__('shutil').copy(FILE, 'copy.py')",
+        "__import__('importlib.util').util.spec_from_file_location('x', FILE).loader.load_module()",
+        "__import__('os').listdir(__import__('os').path.dirname(FILE))",
+    ],
+)
+def test_there_is_no_other_way_to_a_solution(kind, way):
+    """Nor by way of the standard library."""
+    file = str(ROOT / "solutions" / KATA / "app.py")
+    result = graded(kind, f"FILE = {file!r}", f"got = {way}", "raise SystemError(got)")
+
+    assert re.match(r"app.py:7 does not load: \w*Error, ", told(result))
+
+
+def test_files_elsewhere_cannot_be_written(kind, tmp_path):
+    """Not where everybody may write either."""
+    tmp_path.chmod(0o777)
+    file = tmp_path / "written"
+    graded(kind, f"open({str(file)!r}, 'w').write('x')")
+
+    assert not file.exists()
+
+
+def test_memory_is_limited(kind):
+    """An answer that wants it all gets a MemoryError, and nobody else does."""
+    if "a limit on memory" not in kind.isolation.in_force:
+        pytest.skip("this system has no limit on memory")
+    result = graded(kind, "x = bytearray(1_000_000_000)")
+
+    assert "MemoryError" in told(result)
+
+
+def test_files_are_limited_in_size(kind):
+    """A disk that is full is full for all."""
+    result = graded(kind, "open('big', 'wb').write(bytes(10_000_000))")
+
+    assert "OSError" in told(result)
+
+
+def test_the_disk_is_limited_as_a_whole(kind):
+    """In many files, and not for long."""
+    before = shutil.disk_usage("/tmp").used
+    graded(
+        kind,
+        "for n in range(100):",
+        "    open(f'../{n}', 'wb').write(bytes(4_000_000))",
+    )
+
+    assert shutil.disk_usage("/tmp").used - before < 300_000_000
+
+
+def test_the_environment_holds_no_secrets(kind, monkeypatch):
+    """A CI's tokens are in the environment of the grader."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DOJO_SECRET", "hunter2")
+        with type(kind)(ROOT, [FIRST], SMALL) as warden:
+            result = graded(warden, "import os", "raise SystemError(sorted(os.environ))")
+
+    assert "SystemError, ['HOME', 'LANG'" in told(result)
+    assert "SECRET" not in told(result)
+
+
+def test_nothing_on_the_machine_can_be_reached(kind):
+    """A database of the teacher's on the same machine, say."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        port = server.getsockname()[1]
+        graded(
+            kind,
+            "import socket, threading",
+            f"go = lambda: socket.create_connection(('127.0.0.1', {port}), 1)",
+            "thread = threading.Thread(target=go); thread.start(); thread.join()",
+        )
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such signals here")
+def test_what_an_answer_starts_ends_with_it(kind, tmp_path):
+    """A process that outlives its grading has all the time in the world."""
+    name = f"dojo-{os.getpid()}"
+    graded(
+        kind,
+        "import os, subprocess, sys",
+        "if not os.environ.get('X'):",
+        "    os.environ['X'] = '1'",
+        f"    words = [sys.executable, '-c', 'import time; time.sleep(20)', {name!r}]",
+        "    subprocess.Popen(words, start_new_session=True)",
+    )
+
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    assert name not in running
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there are no walls here")
+@pytest.mark.parametrize("root", [True, False])
+def test_what_a_machine_does_not_allow_is_said(tmp_path, monkeypatch, root):
+    """Not silently skipped: whoever grades strangers must know."""
+    monkeypatch.setattr(cell, "_tried", lambda tried, limits: "not permitted")
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
+
+    found = cell.survey(tmp_path, ROOT, (), SMALL, fork=True)
+
+    assert (found.walls, found.user) == (False, False)
+    assert any("file system of its own: not permitted" in entry for entry in found.missing)
+    assert any("no other user" in entry for entry in found.missing)
+
+
+def test_what_python_needs_is_shown_and_the_checkout_is_not(tmp_path):
+    """The specs, the solutions and the other submissions lie in the checkout, or beside it."""
+    shown = cell.survey(tmp_path, ROOT, (), SMALL, fork=False).shown
+
+    assert Path(cell.__file__).parent.parent in shown
+    assert not {ROOT, ROOT / "solutions", ROOT / "tests", Path.home(), Path("/")} & set(shown)
