@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from dojo import __version__
-from dojo.grading import command
+from dojo.grading import command, export
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     dojo.add_argument("--version", action="version", version=f"dojo {__version__}")
     commands = dojo.add_subparsers(title="commands", metavar="COMMAND", required=True)
     command.add_to(commands)
+    export.add_to(commands)
     return dojo
 
 

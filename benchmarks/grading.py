@@ -1,0 +1,173 @@
+"""Measures what grading costs: `dojo grade` for a class against a loop that starts pytest for each
+submission, as a ratio in one run, and the memory of the grader."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dojo.catalogue import Kata, read_catalogue
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = 5.0
+
+
+@dataclass(frozen=True)
+class Class:
+    """What a class has handed in: how many katas a student has begun, at least and at most."""
+
+    name: str
+    least: int
+    most: int
+
+
+CLASSES = [
+    Class("begun", 1, 3),
+    Class("half-way", 3, 6),
+    Class("at the end", 9, 9),
+]
+
+
+def say(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def generate(folder: Path, katas: list[Kata], what: Class, count: int) -> list[Path]:
+    """`count` submissions that all differ: right and wrong answers, and stubs not yet begun.
+
+    Each answer has a line of its own in it, so that no two are the same bytes.
+    """
+    dice = random.Random(what.name)
+    made = []
+    for number in range(count):
+        submission = folder / f"student{number:03}"
+        begun = katas[: dice.randint(what.least, what.most)]
+        for kata in katas:
+            source = kata.stub.read_text(encoding="utf-8")
+            if kata in begun:
+                solutions = ROOT / "solutions" / kata.name
+                known = [solutions / "app.py", *sorted(solutions.glob("right/*.py"))]
+                known += sorted(solutions.glob("wrong/*.py"))[: len(known)]
+                source = f"{dice.choice(known).read_text(encoding='utf-8')}\n# {number}\n"
+            file = submission / "katas" / kata.name / "app.py"
+            file.parent.mkdir(parents=True)
+            file.write_text(source, encoding="utf-8")
+        made.append(submission)
+    return made
+
+
+def grade(folder: Path, out: Path) -> float:
+    """Seconds that `dojo grade` takes for a class."""
+    words = [sys.executable, "-m", "dojo.cli", "grade", "--each", folder, "--out", out]
+    began = time.perf_counter()
+    subprocess.run(list(map(str, words)), check=True, stderr=subprocess.DEVNULL, cwd=folder)
+    return time.perf_counter() - began
+
+
+def loop(submissions: list[Path]) -> list[float]:
+    """Seconds that pytest takes for each of these submissions, one after the other."""
+    seconds = []
+    for number, submission in enumerate(submissions, 1):
+        say(f"pytest for each: {number} of {len(submissions)}")
+        words = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:randomly",
+            "-p",
+            "no:cacheprovider",
+        ]
+        began = time.perf_counter()
+        subprocess.run(
+            [*words, f"--answers={submission}"], stdout=subprocess.DEVNULL, cwd=ROOT, check=False
+        )
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def peak(folder: Path, out: Path) -> float:
+    """The largest memory in MiB of the grader itself, its workers not counted."""
+    code = (
+        "import resource, sys\n"
+        "from dojo.cli import main\n"
+        "main(sys.argv[1:])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    words = ["grade", "--each", str(folder), "--kata", "k01", "--kata", "k02", "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    return int(done.stdout) / (1024 if sys.platform.startswith("linux") else 1024 * 1024)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.grading",
+        description="Measures what grading costs, as ratios in one run. It is never a test.",
+    )
+    parser.add_argument("--count", type=int, default=200, help="submissions (default: 200)")
+    parser.add_argument(
+        "--sample", type=int, default=20, help="of which pytest is started for (default: 20)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = options()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    katas = list(read_catalogue(ROOT).values())
+    figures = []
+    with tempfile.TemporaryDirectory(prefix="dojo-benchmark-") as scratch:
+        for what in CLASSES:
+            folder = Path(scratch) / what.name.replace(" ", "-")
+            submissions = generate(folder, katas, what, asked.count)
+            step = max(1, asked.count // max(1, asked.sample))
+            say(f"{what.name}: dojo grade")
+            ours = grade(folder, Path(scratch) / "results.json") / asked.count
+            theirs = statistics.mean(loop(submissions[::step]))
+            figures.append(
+                {"class": what.name, "katas begun": f"{what.least}-{what.most}", "ours": ours}
+                | {"theirs": theirs, "ratio": theirs / ours}
+            )
+        few = generate(Path(scratch) / "few", katas, CLASSES[0], 50)[0].parent
+        many = generate(Path(scratch) / "many", katas, CLASSES[0], 200)[0].parent
+        say("memory")
+        memory = [peak(folder, Path(scratch) / "memory.json") for folder in (few, many)]
+    say("")
+    print(f"{'class':<12}{'begun':<8}{'dojo grade':>12}{'pytest':>10}{'ratio':>8}")
+    for row in figures:
+        print(
+            f"{row['class']:<12}{row['katas begun']:<8}{row['ours']:>10.2f} s"
+            f"{row['theirs']:>8.2f} s{row['ratio']:>8.1f}"
+        )
+    print(
+        f"\nseconds a submission: {asked.count} graded on {os.cpu_count()} processors, against a "
+        f"loop that starts pytest for {len(submissions[::step])} of them; no two answers are the "
+        f"same bytes.\nThe ratio should be at least {TARGET:g} for a class that has begun."
+    )
+    print(
+        f"memory of the grader: {memory[0]:.0f} MiB for 50 submissions, {memory[1]:.0f} MiB for 200"
+    )
+    if asked.json:
+        asked.json.write_text(json.dumps({"classes": figures, "memory": memory}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

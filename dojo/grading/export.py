@@ -1,0 +1,278 @@
+"""`dojo export`: what a class, Gradescope or Classroom 50 gets, and never a solution with it."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import stat
+import subprocess
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dojo.catalogue import BrokenCatalogue, Kata
+from dojo.grading.command import ROOT, Wrong, chosen
+from dojo.grading.progress import tell
+
+WRITTEN, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+ALWAYS = ("LICENSE", "conftest.py", "constraints.txt", "pyproject.toml")
+TABLE = b"<!-- the katas -->"
+PROGRAMS = ("run_autograder", "setup.sh")
+UNIX = 3
+NO_DATE = (1980, 1, 1, 0, 0, 0)
+
+Files = dict[str, bytes]
+
+EPILOG = """\
+A class gets katas, specs and tool in a repository that grades what is pushed (GitHub Actions,
+GitLab CI). Gradescope gets a zip, to be uploaded as the autograder. Classroom 50 gets what belongs
+in CLASSROOM/autograders/ASSIGNMENT. Solutions are in none of them, and nothing is overwritten.
+
+exit codes: 0 written; 2 wrong usage; 3 could not be written; 130 interrupted.
+"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Something that can be exported, and what it is made of; a folder, or a zip file."""
+
+    name: str
+    target: str
+    summary: str
+    files: Callable[[Sequence[Kata]], Files]
+    zipped: bool = False
+
+
+def add_to(commands: Any) -> None:
+    """Add the command `export` to the command line."""
+    export = commands.add_parser(
+        "export",
+        help="write what a class or an autograder gets, without solutions",
+        description="Write what a class or an autograder gets, without solutions.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = export.add_subparsers(title="what to export", metavar="KIND", required=True)
+    for kind in KINDS:
+        command = kinds.add_parser(
+            kind.name, help=kind.summary, description=f"Write {kind.summary}."
+        )
+        command.add_argument("target", metavar=kind.target, type=Path)
+        command.add_argument(
+            "--kata",
+            action="append",
+            default=[],
+            metavar="KATA",
+            help="export this kata only (k03 will do); may be given again",
+        )
+        command.add_argument(
+            "--as-it-is",
+            action="store_true",
+            help="also where a stub is not the untouched one any more",
+        )
+        command.set_defaults(run=partial(run, kind))
+
+
+def run(kind: Kind, asked: argparse.Namespace) -> int:
+    """Export what the command line asks for; what went wrong is told in a line."""
+    try:
+        target = _free(asked.target, folder=not kind.zipped)
+        katas = chosen(asked.kata)
+        if not asked.as_it_is:
+            _check_stubs(katas)
+        files = kind.files(katas)
+        _put(target, files, _write_zip if kind.zipped else _write_folder)
+    except (Wrong, BrokenCatalogue) as error:
+        tell(f"dojo export: {error}")
+        return USAGE
+    except OSError as error:
+        tell(f"dojo export: {error}: nothing was written")
+        return FAILED
+    except KeyboardInterrupt:
+        tell("interrupted: nothing was written")
+        return INTERRUPTED
+    numbers = ", ".join(kata.number for kata in katas)
+    print(f"{asked.target}: {len(files)} files, with {numbers} and no solutions")
+    return WRITTEN
+
+
+# ----- what is in it
+
+
+def for_class(katas: Sequence[Kata]) -> Files:
+    """The repository that a class gets."""
+    return {
+        **for_grader(katas),
+        ".gitignore": _text(ROOT / ".gitignore"),
+        ".github/workflows/grade.yml": _text(TEMPLATES / "grade.yml"),
+        ".gitlab-ci.yml": _text(TEMPLATES / "gitlab-ci.yml"),
+    }
+
+
+def for_gradescope(katas: Sequence[Kata]) -> Files:
+    """What Gradescope unpacks into `/autograder/source`."""
+    return _beside_the_grader(katas, PROGRAMS)
+
+
+def for_classroom50(katas: Sequence[Kata]) -> Files:
+    """What Classroom 50 keeps with an assignment, and runs in a learner's checkout."""
+    return _beside_the_grader(katas, ["autograder.py"])
+
+
+def _beside_the_grader(katas: Sequence[Kata], templates: Iterable[str]) -> Files:
+    grader = {f"grader/{name}": content for name, content in for_grader(katas).items()}
+    return grader | {name: _text(TEMPLATES / name) for name in templates}
+
+
+def for_grader(katas: Sequence[Kata]) -> Files:
+    """What it takes to learn, and to grade: cards, stubs, specs and the tool."""
+    paths = [*(ROOT / name for name in ALWAYS), *_tool()]
+    for kata in katas:
+        paths += [kata.card, kata.stub, kata.stub.with_name("kata.toml"), kata.spec_file]
+    files = {path.relative_to(ROOT).as_posix(): _text(path) for path in paths}
+    readme = _text(TEMPLATES / "README.class.md")
+    return files | {"README.md": readme.replace(TABLE, _table(katas).encode())}
+
+
+def _tool() -> Iterator[Path]:
+    """The files of the tool: those that `pyproject.toml` packages, and no others."""
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    setuptools = packaged["tool"]["setuptools"]
+    for package in setuptools["packages"]:
+        folder = ROOT.joinpath(*package.split("."))
+        for pattern in ("*.py", *setuptools["package-data"].get(package, ())):
+            yield from (path for path in folder.glob(pattern) if _belongs(path))
+
+
+def _belongs(path: Path) -> bool:
+    """Whether it is a file, and nothing that an editor left there."""
+    return path.is_file() and not path.name.startswith((".", "#")) and path.name[-1] != "~"
+
+
+def _text(path: Path) -> bytes:
+    """The content, with the line ends that a shell on Linux can read."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
+
+
+def _table(katas: Sequence[Kata]) -> str:
+    rows = [
+        f"| [{kata.number}](katas/{kata.name}/README.md) | {kata.title} | {kata.belt} "
+        f"| {kata.minutes} | {kata.points} |"
+        for kata in katas
+    ]
+    head = "| kata | what it is about | belt | minutes, about | points |"
+    return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
+
+
+# ----- is it fit to be given away?
+
+
+def _check_stubs(katas: Sequence[Kata]) -> None:
+    """Raises `Wrong` where somebody has filled in a stub, so that a class would get the answer."""
+    changed = _uncommitted([kata.stub for kata in katas])
+    if changed is None:
+        tell("note: no git here can say whether a stub was changed, so they were looked through")
+    touched = [
+        kata.stub.relative_to(ROOT).as_posix()
+        for kata in katas
+        if kata.stub in (changed or ()) or not _raises_not_implemented(kata.stub)
+    ]
+    if touched:
+        raise Wrong(
+            f"no untouched stub any more: {', '.join(touched)}. Bring it back (`git checkout` "
+            "does), or say --as-it-is to give it away as it is"
+        )
+
+
+def _uncommitted(paths: Sequence[Path]) -> set[Path] | None:
+    """Those that are not as they were committed; None where there is no git to ask."""
+    names = [path.relative_to(ROOT).as_posix() for path in paths]
+    status = ["git", "status", "--porcelain", "--no-renames", "--untracked-files=no", "--", *names]
+    try:
+        asked = subprocess.run(status, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    # Git names files from the top of its repository, which may lie above this folder.
+    changed = [line[3:] for line in asked.stdout.splitlines()]
+    return {
+        path
+        for path, name in zip(paths, names, strict=True)
+        if any(f"/{entry}".endswith(f"/{name}") for entry in changed)
+    }
+
+
+def _raises_not_implemented(stub: Path) -> bool:
+    try:
+        tree = ast.parse(stub.read_bytes())
+    except (SyntaxError, ValueError):
+        return False
+    raised = [ast.unparse(n.exc) for n in ast.walk(tree) if isinstance(n, ast.Raise) and n.exc]
+    return any(name.startswith("NotImplementedError") for name in raised)
+
+
+# ----- writing it down
+
+
+def _free(target: Path, *, folder: bool) -> Path:
+    """The whole path of a target, at which nothing is that could be lost.
+
+    Raises `Wrong`.
+    """
+    whole = target.resolve()
+    if not whole.parent.is_dir():
+        raise Wrong(f"there is no folder {whole.parent} for it: make it first")
+    if folder and whole.is_dir():
+        if any(whole.iterdir()):
+            raise Wrong(f"{target} is not empty, and nothing is overwritten: name a new folder")
+        if whole == Path.cwd():
+            raise Wrong(f"{target} is the folder that you are in: name a new one, in it or beside")
+    elif whole.exists():
+        kind = "a folder" if whole.is_dir() else "there already"
+        raise Wrong(f"{target} is {kind}, and nothing is overwritten: give another name")
+    return whole
+
+
+def _put(target: Path, files: Files, write: Callable[[Path, Files], None]) -> None:
+    """Write it beside the target and then move it there, whole or not at all."""
+    with tempfile.TemporaryDirectory(prefix=".dojo-export-", dir=target.parent) as beside:
+        whole = Path(beside) / "whole"
+        write(whole, files)
+        if target.is_dir():
+            target.rmdir()
+        whole.rename(target)
+
+
+def _write_folder(folder: Path, files: Files) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _write_zip(file: Path, files: Files) -> None:
+    """The same bytes for the same files, whenever and wherever: no dates, and no compression,
+    which differs between versions of zlib."""
+    with zipfile.ZipFile(file, "x", zipfile.ZIP_STORED) as archive:
+        for name, content in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, NO_DATE)
+            mode = 0o755 if name in PROGRAMS else 0o644
+            entry.create_system, entry.external_attr = UNIX, (stat.S_IFREG | mode) << 16
+            archive.writestr(entry, content)
+
+
+KINDS = (
+    Kind("class", "TARGET", "the repository that a class gets", for_class),
+    Kind("gradescope", "FILE", "the zip that Gradescope grades with", for_gradescope, zipped=True),
+    Kind(
+        "classroom50",
+        "FOLDER",
+        "the folder of an assignment that Classroom 50 grades with",
+        for_classroom50,
+    ),
+)
