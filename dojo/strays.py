@@ -143,16 +143,67 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
     @functools.wraps(run_in_executor)
     def watched(executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
         brood = _brood()
+        if brood is None:
+            return run_in_executor(executor, func, *args)
+        future = _JobFuture(loop=loop)
+        may_go = brood.may_go
         _direct.skip = True
         try:
-            future = run_in_executor(executor, func, *args)
+            job = run_in_executor(executor, lambda: _late(may_go, future.awaited, func, args))
         finally:
             _direct.skip = False
-        if brood is not None:
-            brood.add("a job of an executor", future.done, in_thread=True)
+        future.follow(job)
+        brood.add("a job of an executor", future.done, in_thread=True)
         return future
 
     loop.run_in_executor = watched  # type: ignore[method-assign,assignment]
+
+
+class _JobFuture(asyncio.Future[Any]):
+    """The future of a job of an executor, which knows whether somebody waits for it."""
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.awaited = threading.Event()
+        self._job: asyncio.Future[Any] | None = None
+
+    def add_done_callback(self, *args: Any, **options: Any) -> None:
+        self.awaited.set()
+        super().add_done_callback(*args, **options)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if self._job is not None:
+            self._job.cancel(msg)
+        return super().cancel(msg)
+
+    def follow(self, job: asyncio.Future[Any]) -> None:
+        """Take over what becomes of `job`."""
+        self._job = job
+        job.add_done_callback(self._take_over)
+
+    def _take_over(self, job: asyncio.Future[Any]) -> None:
+        if job.cancelled():
+            super().cancel()
+        elif self.done():
+            return
+        elif (error := job.exception()) is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(job.result())
+
+
+def _late(
+    may_go: threading.Event, awaited: threading.Event, func: Callable[..., Any], args: Any
+) -> Any:
+    """Do a job when somebody waits for it, or the spec has looked, or 0.1 s have passed."""
+    _give_head_start(may_go, awaited)
+    return func(*args)
+
+
+def _give_head_start(may_go: threading.Event, awaited: threading.Event) -> None:
+    for _ in range(int(HEAD_START / 0.002)):
+        if may_go.is_set() or awaited.wait(0.002):
+            break
 
 
 _ahead = 0.0
@@ -249,9 +300,7 @@ def _delay(thread: threading.Thread, moments: Moments) -> None:
     may_go = brood.may_go
 
     def later() -> None:
-        for _ in range(int(HEAD_START / 0.002)):
-            if may_go.is_set() or waited_for.wait(0.002):
-                break
+        _give_head_start(may_go, waited_for)
         work_for(moments)
         try:
             run()

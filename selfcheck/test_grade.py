@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import psutil
 import pytest
 from jsonschema import Draft202012Validator
 from projects import CALLED, KATA, RIGHT, ROOT
@@ -302,11 +303,14 @@ def test_an_interrupted_run_goes_on_where_it_was(dojo, tmp_path):
     )
     try:
         assert "ada: 10/10" in running.stderr.readline()
+        started = psutil.Process(running.pid).children(recursive=True)
         os.killpg(running.pid, signal.SIGINT)
         _, said = running.communicate(timeout=20)
     finally:
         running.kill()
     assert running.returncode == 130
+    assert len(started) >= 3
+    assert psutil.wait_procs(started, timeout=5)[1] == []
     assert "interrupted: 1 of 2 graded, the same command with --resume goes on" in said
     assert not (tmp_path / "r.json").exists()
     shutil.rmtree(everybody / "eve")

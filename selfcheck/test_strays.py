@@ -6,7 +6,7 @@ import threading
 
 import anyio
 import pytest
-from worlds import answer, app_with
+from worlds import answer, app_of_tasks, app_with, run_tasks
 
 from dojo.stage import client_of
 
@@ -182,6 +182,47 @@ async def test_what_a_thread_does_is_its_exchange_s(scene, how):
             seen.append((await client.post("/")).number)
 
     assert [event.exchange for event in scene.timeline if event.kind == "work"] == seen
+
+
+@pytest.mark.parametrize("attempt", range(5))
+async def test_a_job_that_nobody_awaits_is_left_behind_however_quick_it_is(scene, attempt):
+    """Whether it is done when the app returns must not be a matter of luck."""
+
+    async def endpoint() -> None:
+        asyncio.get_running_loop().run_in_executor(None, len, "a")
+
+    async with client_of(app_with(endpoint), scene) as client:
+        exchange = client.begin("POST", "/", stop_at_answer=True)
+        await exchange.until_answered()
+        await exchange.until_finished()
+
+    async with client_of(app_of_tasks(endpoint), scene) as client:
+        with pytest.raises(AssertionError, match="a job of an executor started"):
+            await client.post("/")
+
+
+async def test_the_future_of_a_job_is_one_like_any_other(scene):
+    """It has the result or the exception, can be waited for in all ways, and be cancelled."""
+    seen: list[object] = []
+
+    async def task() -> None:
+        loop = asyncio.get_running_loop()
+        seen.append(await loop.run_in_executor(None, len, "ab"))
+        done, _ = await asyncio.wait([loop.run_in_executor(None, len, "abc")])
+        seen.append(done.pop().result())
+        seen.extend(await asyncio.gather(loop.run_in_executor(None, len, "abcd")))
+        try:
+            await loop.run_in_executor(None, int, "x")
+        except ValueError as error:
+            seen.append(type(error))
+        never = loop.run_in_executor(None, len, "")
+        seen.append(never.cancel())
+        await asyncio.wait([never])
+        seen.append(never.cancelled())
+
+    await run_tasks(scene, task)
+
+    assert seen == [2, 3, 4, ValueError, True, True]
 
 
 async def test_the_next_exchange_is_not_blamed(scene):

@@ -13,6 +13,7 @@ import errno
 import math
 import os
 import shutil
+import signal
 import socket
 import struct
 import sys
@@ -91,6 +92,7 @@ class Cell:
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         if self.walls:
             _leave_the_world(self, limits)
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def room(self, name: str) -> Path:
         """Make an empty folder in which the answer may do as it likes; after `prepare`."""
@@ -115,7 +117,7 @@ class Cell:
             os.setresuid(_user(), _user(), _user())
         _drop_capabilities()
         _prctl(PR_SET_NO_NEW_PRIVS, 1)
-        _prctl(PR_SET_PDEATHSIG, 9)
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 _outer = 0
@@ -213,7 +215,8 @@ def _in_child(work: Callable[[], None]) -> str:
             work()
             os.write(writing, b"ok")
         except BaseException as error:
-            os.write(writing, f"{type(error).__name__}: {error}"[:300].encode())
+            said = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            os.write(writing, said[:300].encode())
         finally:
             os._exit(0)
     os.close(writing)
@@ -227,9 +230,11 @@ def _live(cell: Cell, limits: Limits) -> None:
     room = cell.room("survey")
     cell.lock(limits)
     (room / "file").write_text("text")
-    # As an answer might, which then reads it from the disk: the interpreter must still be there.
-    import wave  # noqa: F401
-
+    try:
+        # As an answer might, which then reads it from the disk.
+        import wave  # noqa: F401
+    except ImportError:
+        raise PermissionError(errno.EACCES, f"it could not read {sys.base_prefix}") from None
     with socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection(server.getsockname(), 1).close()
 

@@ -253,6 +253,9 @@ def _grade(asked: argparse.Namespace) -> int:
             for submission in submissions:
                 handed = submission.hand_in(katas)
                 keys.append((handed.name, handed.digest))
+                if all(answer.missing for answer in handed.answers.values()):
+                    looked = next(iter(handed.answers.values())).file
+                    tell(f"note: {handed.name} has no answers: looked for files like {looked}")
                 if keys[-1] not in journal:
                     yield handed
 

@@ -35,7 +35,8 @@ class Journal:
 
     def _opened(self) -> IO[bytes]:
         """Open it, read what is in it, and cut off a last line that is not whole."""
-        opened = os.fdopen(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        opened = os.fdopen(os.open(self.file, flags, 0o644), "r+b")
         end = 0
         for number, line in enumerate(opened):
             if not line.endswith(b"\n"):

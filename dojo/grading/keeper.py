@@ -112,11 +112,15 @@ def _environment(room: Path) -> dict[str, str]:
 def _listen(pipe: int, token: str, job: Job, said: Said, room: Path | None) -> None:
     """Read what the process in the cell says until it is over, one way or another."""
     end = time.monotonic() + job.limits.seconds
+    worker = os.getppid()
     ear = Ear(token, said)
     while not ear.done:
         left = end - time.monotonic()
         if left <= 0:
             said.ended = used_up(job)
+            return
+        if os.getppid() != worker:
+            said.ended = "the grader was stopped"
             return
         if select.select([pipe], [], [], min(left, 0.5))[0]:
             ear.hear(os.read(pipe, 1 << 16))
