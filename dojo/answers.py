@@ -92,7 +92,7 @@ def read_source(file: Path) -> str:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         return content.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError) as error:
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
         raise DoesNotLoad(file, 0, f"it is not UTF-8 text ({error})") from None
 
 

@@ -38,8 +38,12 @@ class Disk:
 
     def bytes(self, name: str) -> bytes:
         """The content of a file; empty where there is no file."""
-        file = self.directory / name
-        return file.read_bytes() if file.is_file() else b""
+        try:
+            with _real_open(os.path.join(self.directory, name), "rb") as file:
+                content: bytes = file.read()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+            return b""
+        return content
 
     def text(self, name: str) -> str:
         """A file as UTF-8 text, its line ends as newlines; what is not UTF-8 becomes `\ufffd`."""

@@ -64,7 +64,7 @@ async def witnessed(
         nonlocal expected, sent, status
         await send(message)
         if message["type"] == "http.response.start":
-            status = message["status"]
+            status = int(message["status"])
             for name, value in message.get("headers", ()):
                 if bytes(name).lower() == b"content-length":
                     expected = int(value)
@@ -264,13 +264,14 @@ class Exchange:
         if message["type"] == "http.response.start":
             if self.status:
                 raise RuntimeError("http.response.start was sent twice")
-            self.status = message["status"]
+            self.status = int(message["status"])
             self.headers = httpx.Headers(list(message.get("headers", ())))
             await strays.settle(self.moments)
             return
         if message["type"] != "http.response.body" or not self.status:
             raise RuntimeError(f"{message['type']} was sent where it makes no sense")
-        self.body += bytes(message.get("body", b""))
+        # Whatever kind of bytes it is, the body is bytes and nothing that agrees to everything.
+        self.body = b"".join((self.body, bytes(message.get("body", b""))))
         last = not message.get("more_body", False)
         if last or len(self.body) >= int(self.headers.get("content-length", len(self.body) + 1)):
             await strays.settle(self.moments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -79,8 +80,10 @@ def _is_mail(address: Any) -> bool:
 
 
 def _connecting(sock: Any, address: Any) -> None:
-    if not _is_the_answers() or not isinstance(address, tuple) or _own_pair():
+    if not _is_the_answers() or _own_pair():
         return
+    if not isinstance(address, tuple):
+        _refuse(os.fsdecode(address), NothingGoesOut)
     if _mail_address is not None and address[:2] == _mail_address:
         return
     _refuse(f"{address[0]}:{address[1]}", NothingGoesOut)

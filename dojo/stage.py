@@ -44,6 +44,12 @@ class Stage:
     logs: Logs
     client: Client | None = None
 
+    def changes(self) -> list[str]:
+        """What of the stage was changed by hand while a spec ran; it should be nothing."""
+        places = {self.directory, self.disk.directory, self.database.file.parent}
+        moved = [] if len(places) == 1 else ["the folder of the spec was changed"]
+        return [*moved, *self.timeline.gaps()]
+
 
 @contextmanager
 def stage(directory: Path) -> Iterator[Stage]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -27,7 +28,8 @@ class Event:
     """One thing that happened.
 
     `blocking` says that it is work that keeps its thread busy, `on_loop` that this thread was the
-    event loop's, `after_answer` that the exchange it belongs to had been answered.
+    event loop's, `after_answer` that the exchange it belongs to had been answered. Events are
+    numbered from 1 in the order in which they were recorded.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Event:
     on_loop: bool = False
     after_answer: bool = False
     blocking: bool = False
+    number: int = 0
 
     @property
     def blocks_the_loop(self) -> bool:
@@ -66,6 +69,9 @@ class Timeline:
     under_way: int = 0
     marked: list[Event] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _next_number: Callable[[], int] = field(
+        default_factory=lambda: itertools.count(1).__next__, repr=False
+    )
 
     def __iter__(self) -> Iterator[Event]:
         return iter(list(self.events))
@@ -81,17 +87,26 @@ class Timeline:
     ) -> Event:
         """Add an event; what is not given is read off the thread and the context of the caller."""
         by = by or owner()
-        event = Event(
-            kind,
-            detail,
-            exchange=by.number if by else None,
-            on_loop=self.on_loop() if on_loop is None else on_loop,
-            after_answer=bool(by and by.answered),
-            blocking=blocking,
-        )
+        on_loop = self.on_loop() if on_loop is None else on_loop
         with self._lock:
+            event = Event(
+                kind,
+                detail,
+                exchange=by.number if by else None,
+                on_loop=on_loop,
+                after_answer=bool(by and by.answered),
+                blocking=blocking,
+                number=self._next_number(),
+            )
             self.events.append(event)
         return event
+
+    def gaps(self) -> list[str]:
+        """That events are missing, or were put in by hand; an empty list is how it should be."""
+        with self._lock:
+            numbers = [event.number for event in self.events]
+            whole = numbers == list(range(1, self._next_number()))
+        return [] if whole else ["the timeline was changed"]
 
     def on_loop(self) -> bool:
         return threading.get_ident() == self.loop_thread

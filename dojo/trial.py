@@ -37,8 +37,7 @@ def run_trial(warden: Warden, kata: Kata, answer: Path, specs: tuple[str, ...] =
     exception.
     """
     source = answer.read_bytes().decode("utf-8", "surrogateescape")
-    stub = kata.stub.read_text(encoding="utf-8")
-    said = warden.run(Job(kata.name, source, stub, Limits(), controls=False, specs=specs))
+    said = warden.run(Job(kata.name, source, Limits(), controls=False, specs=specs))
     trial = Trial(kata.name, answer, trouble=said.trouble)
     for outcome in said.outcomes:
         found = outcome["finding"]

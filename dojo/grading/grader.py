@@ -37,6 +37,7 @@ from dojo.grading.warden import Specs, Warden
 from dojo.grading.wire import Job, Said
 
 REMEMBERED = 64
+AHEAD = 4
 LINE = re.compile(r"\bapp\.py:(\d+)\b")
 
 
@@ -62,7 +63,7 @@ class Grader:
                     for kata in self.katas
                 ]
                 under_way.append((submission, futures))
-                while len(under_way) > self.jobs + 1:
+                while len(under_way) > AHEAD * self.jobs:
                     yield _together(*under_way.popleft())
             while under_way:
                 yield _together(*under_way.popleft())
@@ -82,12 +83,16 @@ class Grader:
         job = Job(
             kata.name,
             answer.source.decode("utf-8", "surrogateescape"),
-            kata.stub.read_text(encoding="utf-8"),
             self.limits,
         )
         began = time.monotonic()
         said = self.warden.run(job)
-        result = verdict(kata, specs, answer.file, said)
+        try:
+            result = verdict(kata, specs, answer.file, said)
+        except Exception as error:
+            # Whatever an answer has made of it, the others are graded.
+            said = Said(trouble=f"the grader could not read what was said: {error!r}")
+            result = verdict(kata, specs, answer.file, said)
         result.seconds = round(time.monotonic() - began, 3)
         if result.state is not State.UNGRADABLE:
             with self._lock:
@@ -144,6 +149,8 @@ def verdict(kata: Kata, specs: Specs, file: str, said: Said) -> KataResult:
     for (name, title), worth in zip(specs, points, strict=True):
         if controls.get(name, {}).get("passed") is True:
             tampered.append(f"a control passed, which must fail: {title}")
+        if own.get(name, {}).get("passed") is True and not own[name].get("reached"):
+            tampered.append(f"a spec was called passed that had not come to its end: {title}")
         try:
             spec, light = _spec(name, title, worth, own.get(name), controls.get(name), said)
         except (ValidationError, TypeError, ValueError, AttributeError):
@@ -179,6 +186,11 @@ def _spec(
         if control is None:
             spec.message = clean(f"not to be believed without its control: {ended}")
             return spec, "silent"
+        if not control.get("reached"):
+            again = Finding.read(control["finding"]) if control["finding"] else None
+            said_again = clean(again.text(), MESSAGE) if again else ""
+            spec.message = f"it passed once, and once it did not: {said_again}"
+            return spec, "red"
         spec.passed = True
         return spec, "green"
     found = Finding.read(own["finding"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import ctypes
 import errno
 import operator
 import os
@@ -18,9 +19,16 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
+import freezegun.api
 import pytest
 
-OURS = ("dojo", "_pytest", "pytest", "pluggy", "pytest_asyncio", "pytest_timeout", "unittest")
+OURS = (
+    *("dojo", "_pytest", "pytest", "pluggy", "pytest_asyncio", "pytest_timeout", "unittest"),
+    *("asyncio", "csv", "hashlib", "hmac", "io", "json", "os", "pathlib", "posixpath", "sqlite3"),
+)
+# What specs look at the world with. Whoever changes pytest itself is found out by that instead.
+IMMUTABLE = ("csv", "dojo", "hmac", "json", "pathlib")
+FLAGS_AT, IMMUTABLE_TYPE = 168, 1 << 8  # `tp_flags` of CPython from 3.10 on, in 64 bits
 EVIDENCE = 40
 FRAMES = 200
 
@@ -59,9 +67,11 @@ EVENTS = {
     "ctypes.cdata/buffer": CTYPES,
 }
 INNER = ("tb_frame", "gi_frame", "cr_frame", "ag_frame", "__code__", "func_code", "__closure__")
+NEAR = ("sys._getframe", "sys._current_frames", "object.__getattr__", "object.__setattr__")
 FILES = {
     "open": "opened",
     "os.listdir": "listed",
+    "os.mkdir": "made",
     "os.scandir": "listed",
     "os.remove": "removed",
     "os.rename": "renamed",
@@ -87,6 +97,10 @@ NAMES = {
     "__subclasses__": "all classes",
     "__closure__": "closures",
     "__code__": "code objects",
+    "__globals__": "the names of other modules",
+    "__builtins__": "the built-in names",
+    "__self__": "the owner of a method",
+    "cell_contents": "closures",
     "get_objects": "all objects",
     "get_referrers": "all objects",
     "_exit": "the end of the process",
@@ -96,102 +110,170 @@ MODULES = ("_pytest", "ctypes", "dojo", "gc", "pluggy", "pytest", "solutions", "
 
 # ----- is the machinery still what it was?
 
+Check = Callable[[pytest.Item], list[str]]
+
 
 class Machinery:
     """A picture of everything that a verdict depends on, to compare with later.
 
-    That is: the functions and classes of pytest, its plugins and the dojo, the specs themselves,
-    the built-in names, and the plugins, hooks and fixtures that pytest knows.
+    That is: the functions and classes of pytest, its plugins and the dojo, what they use of
+    Python's own library, the specs themselves, the built-in names, and the plugins, hooks and
+    fixtures that pytest knows.
     """
 
     def __init__(self, session: pytest.Session) -> None:
-        self._manager = session.config.pluginmanager
-        self._modules = {
-            name: module
-            for name, module in sys.modules.items()
-            if isinstance(module, ModuleType) and _is_watched(name)
-        }
-        self._spaces: list[_Space] = [_Space("builtins", vars(builtins), vars(builtins))]
+        self._session = session
+        modules = {n: m for n, m in sys.modules.items() if isinstance(m, ModuleType)}
+        self._modules = {name: module for name, module in modules.items() if _is_watched(name)}
+        self._spaces = [_Space("builtins", vars(builtins))]
         for name, module in self._modules.items():
-            self._picture(name, module)
+            self._spaces += _spaces_of(name, module)
+        self._others = [
+            space
+            for name, module in modules.items()
+            if name not in self._modules
+            and name.partition(".")[0] in sys.stdlib_module_names
+            and name.partition(".")[0] != "logging"  # which the dojo changes for each spec
+            for space in _spaces_of(name, module)
+        ]
         self.functions = {
             id(function): f"{space.name}.{key}"
             for space in self._spaces
             for key, value in space.kept.items()
             if (function := _function(value)) is not None
         }
-        self._plugins = self._manager.get_plugins()
-        self._hooks = self._all_hooks()
-        self._hook = session.config.hook
-        self._fixtures = _all_fixtures(session)
+        self._data = {
+            name: {key: repr(value) for key, value in vars(module).items() if _is_data(key, value)}
+            for name, module in self._modules.items()
+            if name.startswith("test_k")
+        }
 
-    def _picture(self, name: str, module: ModuleType) -> None:
-        kept = {key: value for key, value in vars(module).items() if callable(value)}
-        self._spaces.append(_Space(name, vars(module), kept))
-        for key, value in kept.items():
-            if isinstance(value, type) and value.__module__ == name:
-                methods = {k: v for k, v in vars(value).items() if _function(v) is not None}
-                self._spaces.append(_Space(f"{name}.{key}", vars(value), methods))
+    def checks(self, session: pytest.Session, own: list[object]) -> tuple[Check, Callable[[], Any]]:
+        """What finds out what has changed since now: quickly, and thoroughly.
 
-    def _all_hooks(self) -> list[tuple[str, tuple[object, ...]]]:
-        return [
-            (name, tuple(impl.function for impl in hook.get_hookimpls()))
-            for name, hook in vars(self._manager.hook).items()
-            if hasattr(hook, "get_hookimpls")
-        ]
+        The functions look nothing up that could be changed: all they need is in their defaults.
+        """
+        manager = session.config.pluginmanager
+        things = [session, session.config, manager, *own]
+        now = (
+            [(space, space.space.get, space.keys, space.values) for space in self._spaces],
+            [(space, space.space, space.size) for space in self._spaces],
+            list(self._modules.items()),
+            (manager, manager.get_plugins(), _hooks(manager), session.config.hook),
+            (session, _fixtures(session)),
+            [(thing, type(thing), frozenset(vars(thing))) for thing in things],
+            self._data,
+        )
 
-    def changes(self, item: pytest.Item) -> list[str]:
-        """What is not as it was, each a few words; an empty list is how it should be."""
-        return list(self._changes(item))[:10]
+        def check(
+            item: pytest.Item,
+            _now: Any = now,
+            _all: Any = all,
+            _map: Any = map,
+            _is: Any = operator.is_,
+            _len: Any = len,
+            _modules: Any = sys.modules.get,
+            _hooks: Any = _hooks,
+            _fixtures: Any = _fixtures,
+            _hidden: Any = _hidden,
+            _data_of: Any = _data_of,
+            _vars: Any = vars,
+            _type: Any = type,
+        ) -> list[str]:
+            values, sizes, modules, pytests, (session, fixtures), things, data = _now
+            found: list[str] = []
+            for space, get, keys, kept in values:
+                if not _all(_map(_is, _map(get, keys), kept)):
+                    found += space.changes()
+            for space, names, size in sizes:
+                if _len(names) != size:
+                    found += space.additions()
+            for name, module in modules:
+                if _modules(name) is not module:
+                    found.append(f"the module {name} was replaced")
+            manager, plugins, hooks, hook = pytests
+            if manager.get_plugins() != plugins:
+                found.append("the plugins of pytest were changed")
+            if _hooks(manager) != hooks or session.config.hook is not hook:
+                found.append("the hooks of pytest were changed")
+            if _fixtures(session) != fixtures:
+                found.append("the fixtures of pytest were changed")
+            for thing, kind, _ in things:
+                if _type(thing) is not kind:
+                    found.append(f"a {kind.__name__} was made something else")
+            for thing in (item, *(thing for thing, _, _ in things)):
+                found += _hidden(thing)
+            for name, before in data.items():
+                if _data_of(_modules(name), before) != before:
+                    found.append(f"the data of {name} was changed")
+            return found[:10]
 
-    def _changes(self, item: pytest.Item) -> Iterator[str]:
-        for space in self._spaces:
-            if space.is_changed():
-                yield from space.changes()
-        if list(map(sys.modules.get, self._modules)) != list(self._modules.values()):
-            yield "modules were replaced"
-        if self._manager.get_plugins() != self._plugins:
-            yield "the plugins of pytest were changed"
-        if self._all_hooks() != self._hooks or item.config.hook is not self._hook:
-            yield "the hooks of pytest were changed"
-        if _all_fixtures(item.session) != self._fixtures:
-            yield "the fixtures of pytest were changed"
-        for thing in (item, item.config, item.session, self._manager):
-            hidden = [key for key, value in vars(thing).items() if _hides(thing, key, value)]
-            if hidden:
-                yield f"{type(thing).__name__}.{hidden[0]} was replaced"
+        others = self._others
+
+        def check_all(_others: Any = others) -> list[str]:
+            return [entry for space in _others for entry in space.changes()][:10]
+
+        return check, check_all
 
 
 class _Space:
-    """The names of a module or a class, and what they stood for; quick to look through."""
+    """The names of a module or a class, and what they stood for."""
 
-    def __init__(self, name: str, space: Mapping[str, Any], kept: Mapping[str, object]) -> None:
+    def __init__(self, name: str, space: Mapping[str, Any]) -> None:
         self.name = name
         self.space = space
-        self.kept = dict(kept)
-        self._keys = tuple(self.kept)
-        self._values = tuple(self.kept.values())
-        self._special = _special(space)
-        self._size = len(space)
+        is_class = not isinstance(space, dict)
+        self.kept = {
+            key: value
+            for key, value in space.items()
+            if (_acts(value) if is_class else callable(value) or isinstance(value, ModuleType))
+        }
+        self.keys = tuple(self.kept)
+        self.values = tuple(self.kept.values())
+        self.size = len(space)
+        self._is_class = is_class
+        self._acting = self._names()
 
-    def is_changed(self) -> bool:
-        if not all(map(operator.is_, map(self.space.get, self._keys), self._values)):
-            return True
-        return len(self.space) != self._size and _special(self.space) != self._special
+    def _names(self) -> frozenset[str]:
+        """The names that change what code around them means, whatever they are: in a class all
+        that act, in a module those that hide built-in ones."""
+        if self._is_class:
+            names = frozenset(key for key, value in self.space.items() if _acts(value))
+            return names - {"time"} if self.name.startswith("asyncio.") else names
+        return frozenset(vars(builtins)) & frozenset(self.space)
 
-    def changes(self) -> Iterator[str]:
-        for key, value in self.kept.items():
-            if self.space.get(key) is not value:
-                yield f"{self.name}.{key} was replaced"
-        for key in _special(self.space) - self._special:
-            yield f"{self.name}.{key} was added"
+    def changes(self) -> list[str]:
+        return [
+            f"{self.name}.{key} was replaced"
+            for key, value in self.kept.items()
+            if self.space.get(key) is not value and not _is_frozen(self.space.get(key))
+        ]
+
+    def additions(self) -> list[str]:
+        return [f"{self.name}.{key} was added" for key in sorted(self._names() - self._acting)]
 
 
-def _special(space: Mapping[str, Any]) -> frozenset[str]:
-    """The names in a module or class that change what code around them means: those that hide
-    built-in ones, and methods that Python itself calls."""
-    dunder = {key for key in space if key.startswith("__") and callable(space[key])}
-    return frozenset(dunder | (set(vars(builtins)) & set(space)))
+def _is_frozen(value: object) -> bool:
+    """Whether it is what freezegun puts in the place of a function or a class, for a spec.
+
+    It also gives the event loop's class a `time`, which is not looked at.
+    """
+    return any(value is fake for fake in _FAKES)
+
+
+_FAKES = tuple(value for name, value in vars(freezegun.api).items() if name.lower()[:4] == "fake")
+
+
+def _spaces_of(name: str, module: ModuleType) -> Iterator[_Space]:
+    yield _Space(name, vars(module))
+    for key, value in list(vars(module).items()):
+        if isinstance(value, type) and value.__module__ == name:
+            yield _Space(f"{name}.{key}", vars(value))
+
+
+def _acts(value: object) -> bool:
+    """Whether it does something as an attribute of a class: methods, properties, slots."""
+    return callable(value) or hasattr(type(value), "__get__")
 
 
 def _function(value: object) -> FunctionType | None:
@@ -202,47 +284,87 @@ def _function(value: object) -> FunctionType | None:
     return value if isinstance(value, FunctionType) else None
 
 
-def _all_fixtures(session: pytest.Session) -> dict[str, list[object]]:
-    known = getattr(session._fixturemanager, "_arg2fixturedefs", {})
-    return {name: [fixture.func for fixture in fixtures] for name, fixtures in known.items()}
+def _hooks(manager: Any) -> list[tuple[str, tuple[object, ...]]]:
+    return [
+        (name, tuple(impl.function for impl in hook.get_hookimpls()))
+        for name, hook in vars(manager.hook).items()
+        if hasattr(hook, "get_hookimpls")
+    ]
+
+
+def _fixtures(session: pytest.Session) -> list[tuple[object, ...]]:
+    """All fixtures, with what makes each what it is.
+
+    pytest keeps them in several places, by name and by node, and other ones in other versions.
+    """
+    found: list[tuple[object, ...]] = []
+    waiting = [value for value in vars(session._fixturemanager).values() if _holds(value)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [entry for entry in value.values() if _holds(entry)]
+        elif isinstance(value, list | tuple):
+            waiting += [entry for entry in value if _holds(entry)]
+        else:
+            found.append((id(value), value.func, type(value), frozenset(vars(value))))
+    return found
+
+
+def _holds(value: object) -> bool:
+    return isinstance(value, dict | list | tuple | pytest.FixtureDef)
+
+
+def _hidden(thing: object) -> list[str]:
+    """Methods of a thing that something of its own hides."""
+    return [
+        f"{type(thing).__name__}.{key} was replaced"
+        for key, value in vars(thing).items()
+        if key != "obj"
+        and callable(value)
+        and isinstance(getattr(type(thing), key, None), FunctionType)
+    ]
+
+
+def _is_data(key: str, value: object) -> bool:
+    return not key.startswith(("__", "@")) and isinstance(
+        value, str | bytes | int | float | tuple | list | dict
+    )
+
+
+def _data_of(module: object, known: Mapping[str, str]) -> dict[str, str]:
+    return {key: repr(vars(module).get(key)) for key in known}
 
 
 def _is_watched(name: str) -> bool:
     top = name.partition(".")[0]
-    return (top in OURS and name != "dojo.audit") or top.startswith("test_k")
+    return top in OURS or top.startswith("test_k")
 
 
-def _hides(thing: object, key: str, value: object) -> bool:
-    if key == "obj" or not callable(value):
-        return False
-    return isinstance(getattr(type(thing), key, None), FunctionType)
+def make_immutable() -> None:
+    """Have CPython refuse to change the classes that specs look at the world with.
 
-
-def witnessed(item: pytest.Function, seen: Callable[[], None]) -> None:
-    """Have `seen` called when the spec has come to its very end, and not before.
-
-    What pytest says of a spec is believed only together with this.
+    As it does for built-in ones: by a flag of the type, which Python has no name for. Where types
+    are laid out in another way, they stay as they are, and changes are found by comparing.
     """
-    import functools
-    import inspect
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in IMMUTABLE and isinstance(module, ModuleType):
+            for value in list(vars(module).values()):
+                if isinstance(value, type) and value.__module__ == name:
+                    flags = ctypes.c_ulong.from_address(id(value) + FLAGS_AT)
+                    if flags.value == value.__flags__:
+                        flags.value |= IMMUTABLE_TYPE
 
-    spec = item.obj
-    if inspect.iscoroutinefunction(spec):
 
-        @functools.wraps(spec)
-        async def to_the_end(*args: Any, **kwargs: Any) -> None:
-            await spec(*args, **kwargs)
-            seen()
+def refuse_programs() -> None:
+    """Take away what starts a program below all that an audit hook sees; for where there are no
+    walls, and before there is a picture of the machinery."""
 
-        item.obj = to_the_end
-    else:
+    def refuse(*arguments: object, **options: object) -> object:
+        raise PermissionError(errno.EACCES, "the grader lets no answer do this")
 
-        @functools.wraps(spec)
-        def to_the_end_at_once(*args: Any, **kwargs: Any) -> None:
-            spec(*args, **kwargs)
-            seen()
-
-        item.obj = to_the_end_at_once
+    for module, name in (("_posixsubprocess", "fork_exec"), ("subprocess", "_fork_exec")):
+        if hasattr(sys.modules.get(module), name):
+            setattr(sys.modules[module], name, refuse)
 
 
 # ----- what an honest answer never does
@@ -255,17 +377,17 @@ def watch(
     readable: tuple[str, ...],
     hidden: tuple[str, ...],
     functions: Mapping[int, str],
-) -> tuple[list[str], list[str]]:
-    """Note from now on what the answer in `file` does, in the first list that is returned.
+    channel: object,
+    tell: Callable[[dict[str, Any]], None],
+) -> list[str]:
+    """Note from now on what the answer in `file` does, and tell it at once.
 
-    The second gets what is tampering beyond doubt: one of `functions` was given other code.
-
-    It may do what it likes in the folder `room`, and read what lies below `readable`. Where there
-    is something `hidden`, that is refused, and so is writing elsewhere, sending signals and
-    starting processes: pass nothing there where walls do that better. An audit hook cannot be
-    taken away again.
+    The list that is returned gets what is tampering beyond doubt: one of `functions` was given
+    other code, or somebody looked into the `channel`. The answer may do what it likes in the folder
+    `room`, and read what lies below `readable`. Where there is something `hidden`, that is refused,
+    and so is writing elsewhere, sending signals and starting processes: pass nothing there where
+    walls do that better. An audit hook cannot be taken away again.
     """
-    evidence: list[str] = []
     tampered: list[str] = []
     known: set[str] = set()
     busy = threading.local()
@@ -275,9 +397,9 @@ def watch(
 
     def note(what: str, line: int) -> None:
         entry = f"app.py:{line} {what}"
-        if entry not in known and len(evidence) < EVIDENCE:
+        if entry not in known and len(known) < EVIDENCE:
             known.add(entry)
-            evidence.append(entry)
+            tell({"evidence": [entry]})
 
     def line_of(frame: FrameType | None, depth: int) -> int | None:
         while frame is not None and depth:
@@ -287,7 +409,7 @@ def watch(
         return None
 
     def how_far(event: str, caller: FrameType) -> int:
-        if event not in ("sys._getframe", "object.__getattr__", "object.__setattr__"):
+        if event not in NEAR:
             return FRAMES
         return 4 if caller.f_globals.get("__name__") == "inspect" else 1
 
@@ -336,6 +458,8 @@ def watch(
                 return
             if event == "object.__setattr__" and id(args[0]) in functions:
                 tampered.append(f"{functions[id(args[0])]} was given another {args[1]}")
+            if event == "object.__getattr__" and args[0] is channel:
+                tampered.append("the answer looked into the channel of the runner")
             what = EVENTS.get(event, "")
             if event == "object.__getattr__":
                 if len(args) < 2 or args[1] not in INNER:
@@ -351,7 +475,7 @@ def watch(
             busy.now = False
 
     sys.addaudithook(hook)
-    return evidence, tampered
+    return tampered
 
 
 def suspicious(source: bytes) -> list[str]:

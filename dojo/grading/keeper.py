@@ -3,82 +3,107 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import hmac
 import os
 import secrets
 import select
 import shutil
 import signal
+import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import FrameType
+
+from pydantic import ValidationError
 
 from dojo.grading.cell import Cell, processes_of
-from dojo.grading.wire import Job, Said
+from dojo.grading.channel import SEAL, Ask, Channel, Tell, open_channel, seal
+from dojo.grading.wire import Job, Message, Said
 
 SAID = 64 << 20
 GRACE = 2.0
+LOOK = 0.2
+DIGITS = frozenset(b"0123456789abcdef")
 
-Say = Callable[[dict[str, Any]], None]
+Run = Callable[[tuple[Channel, Tell, Ask]], None]
 
 
 def keep(
-    job: Job, cell: Cell, number: int, passed_on: int, run: Callable[[Path, Say], None]
+    job: Job,
+    specs: Sequence[str],
+    cell: Cell,
+    number: int,
+    passed_on: int,
+    run: Callable[[Path, tuple[Channel, Tell, Ask]], None],
 ) -> Said:
     """Build a cell, `run` an answer in it, and wait for its end, which comes in any case.
 
-    `passed_on` is the pipe that only the keeper may write to.
+    `specs` are the ids of those that must report, `passed_on` is the pipe that only the keeper may
+    write to.
     """
     said = Said()
-    token = secrets.token_hex(8)
+    key = secrets.token_bytes(32)
+    memory = Memory()
     try:
         cell.prepare(job.limits)
         room = cell.room(f"j{number}")
         furnish(room, job)
         reading, writing = os.pipe()
+        asked, answering = os.pipe()
         child = os.fork()
     except OSError as error:
         said.trouble = f"the cell could not be built: {error.strerror or error}"
         return said
     if child == 0:
         try:
-            os.close(reading)
-            os.close(passed_on)
-            live(room, cell, job, token, writing, lambda say: run(room, say))
+            memory.close()
+            for inherited in (reading, answering, passed_on):
+                os.close(inherited)
+            live(room, cell, job, key, (writing, asked), lambda talk: run(room, talk))
         finally:
             os._exit(70)
     os.close(writing)
+    os.close(asked)
     try:
-        _listen(reading, token, job, said, None if cell.walls else room)
+        ear = Ear(key, said, plan(specs, job), lambda reply: os.write(answering, reply))
+        _listen(reading, ear, job, said, memory, None if cell.walls else room)
     finally:
         os.close(reading)
+        os.close(answering)
         _end(child, said)
+        memory.close()
         if not cell.walls:
-            shutil.rmtree(room, ignore_errors=True)
+            remove(room)
     return said
 
 
+def plan(specs: Sequence[str], job: Job) -> list[tuple[str, bool]]:
+    """The runs in their order, and whether each is a control; only a keeper may know."""
+    runs = []
+    for spec in specs:
+        first = bool(secrets.randbelow(2))
+        sides = [first, not first] if job.controls else [False]
+        runs += [(spec, control) for control in sides]
+    return runs
+
+
 def furnish(room: Path, job: Job) -> None:
-    """Put the answer and the stub that its controls are made of into the room, to be read only."""
-    for tree, source in (("a", job.source), ("b", job.stub)):
-        folder = room / tree / job.kata
-        folder.mkdir(parents=True)
-        (folder / "app.py").write_bytes(source.encode("utf-8", "surrogateescape"))
-        for path, mode in ((folder.parent, 0o755), (folder, 0o755), (folder / "app.py", 0o644)):
-            path.chmod(mode)
+    """Put the answer into the room, to be read only."""
+    folder = room / "a" / job.kata
+    folder.mkdir(parents=True)
+    (folder / "app.py").write_bytes(job.source.encode("utf-8", "surrogateescape"))
+    for path, mode in ((folder.parent, 0o755), (folder, 0o755), (folder / "app.py", 0o644)):
+        path.chmod(mode)
 
 
-def live(
-    room: Path, cell: Cell, job: Job, token: str, pipe: int, run: Callable[[Say], None]
-) -> None:
+def live(room: Path, cell: Cell, job: Job, key: bytes, pipes: tuple[int, int], run: Run) -> None:
     """Be the process in the cell; does not return."""
     code = 70
+    file, module = str(room / "a" / job.kata / "app.py"), f"katas.{job.kata}.app"
 
-    def say(message: dict[str, Any]) -> None:
-        line = f"{token}{json.dumps(message)}\n".encode()
-        while line:
-            line = line[os.write(pipe, line) :]
+    def is_the_answers(frame: FrameType, _file: str = file, _module: str = module) -> bool:
+        return frame.f_code.co_filename == _file or frame.f_globals.get("__name__") == _module
 
     try:
         nowhere = os.open(os.devnull, os.O_RDWR)
@@ -88,12 +113,16 @@ def live(
         os.environ.clear()
         os.environ.update(_environment(room))
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        talk = open_channel(*pipes, key, is_the_answers)
+        tell = talk[1]
         try:
             cell.lock(job.limits)
         except OSError as error:
-            say({"trouble": f"the cell could not be locked: {error.strerror or error}"})
+            tell({"trouble": f"the cell could not be locked: {error.strerror or error}"})
             os._exit(70)
-        run(say)
+        tell({"locked": True})
+        del key
+        run(talk)
         code = 0
     finally:
         os._exit(code)
@@ -109,24 +138,27 @@ def _environment(room: Path) -> dict[str, str]:
     }
 
 
-def _listen(pipe: int, token: str, job: Job, said: Said, room: Path | None) -> None:
+def _listen(pipe: int, ear: Ear, job: Job, said: Said, memory: Memory, room: Path | None) -> None:
     """Read what the process in the cell says until it is over, one way or another."""
     end = time.monotonic() + job.limits.seconds
+    look = 0.0
     worker = os.getppid()
-    ear = Ear(token, said)
     while not ear.done:
-        left = end - time.monotonic()
-        if left <= 0:
+        now = time.monotonic()
+        if now >= end:
             said.ended = used_up(job)
-            return
-        if os.getppid() != worker:
+        elif os.getppid() != worker:
             said.ended = "the grader was stopped"
+        elif now >= look:
+            look = now + LOOK
+            if memory.used() > job.limits.memory:
+                said.ended = f"it wanted more than {job.limits.memory >> 20} MiB of memory in all"
+            elif room is not None and _size(room) > job.limits.disk:
+                said.ended = f"it filled the disk: more than {job.limits.disk >> 20} MiB"
+        if said.ended:
             return
-        if select.select([pipe], [], [], min(left, 0.5))[0]:
+        if select.select([pipe], [], [], min(end - now, LOOK))[0]:
             ear.hear(os.read(pipe, 1 << 16))
-        elif room is not None and _size(room) > job.limits.disk:
-            said.ended = f"it filled the disk: more than {job.limits.disk >> 20} MiB"
-            return
 
 
 def used_up(job: Job) -> str:
@@ -134,48 +166,173 @@ def used_up(job: Job) -> str:
 
 
 class Ear:
-    """Understands what comes out of a cell, and notices what the specs have not said.
+    """Understands what comes out of a cell, answers what is asked, and believes only what is
+    sealed and in its place.
 
     `done` is when there is nothing more to come.
     """
 
-    def __init__(self, token: str, said: Said) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        said: Said,
+        runs: list[tuple[str, bool]],
+        reply: Callable[[bytes], object],
+    ) -> None:
         self.done = False
-        self._token = token.encode()
+        self._key = key
         self._said = said
+        self._runs = runs
+        self._reply = reply
         self._rest = bytearray()
         self._size = 0
+        self._number = 0
+        self._run = 0
+        self._reached = False
+        self._locked = False
 
     def hear(self, part: bytes) -> None:
+        searched = len(self._rest)
         self._size += len(part)
         self._rest += part
         if not part:
-            self._said.broken |= not self._token.startswith(self._rest[: len(self._token)])
+            # Half a line of ours is no offence: something may have ended it there.
+            self._said.broken |= not DIGITS.issuperset(self._rest[: 2 * SEAL])
             self.done = True
         elif self._size > SAID:
-            self._said.ended = "it said too much"
-            self.done = True
-        while not self.done and (cut := self._rest.find(b"\n")) >= 0:
+            self._said.broken = self.done = True
+        while not self.done and (cut := self._rest.find(b"\n", searched)) >= 0:
             line = bytes(self._rest[:cut])
             del self._rest[: cut + 1]
+            searched = 0
             self._understand(line)
 
     def _understand(self, line: bytes) -> None:
-        head, body = line[: len(self._token)], line[len(self._token) :]
+        head, text = line[: 2 * SEAL], line[2 * SEAL :]
+        right = hmac.compare_digest(head, seal(self._key, self._number, text))
+        self._number += 1
         try:
-            message = json.loads(body) if head == self._token else None
-        except ValueError:
+            message = Message.model_validate_json(text) if right else None
+        except ValidationError:
             message = None
-        if not isinstance(message, dict):
+        if message is None or not self._fits(message):
             self._said.broken = self.done = True
             return
-        if "outcome" in message:
-            self._said.outcomes.append(message["outcome"])
-        self._said.places += message.get("places", [])
-        self._said.evidence += message.get("evidence", [])
-        self._said.tampered += message.get("tampered", [])
-        self._said.trouble = message.get("trouble", self._said.trouble)
-        self.done = "end" in message
+        self._locked |= message.locked
+        self._said.places += message.places
+        self._said.evidence += message.evidence
+        self._said.tampered += message.tampered
+        self._said.trouble = message.trouble or self._said.trouble
+        if message.reached is not None:
+            self._reached = True
+            # It may be gone by now, and what it then says no more is not believed.
+            with contextlib.suppress(OSError):
+                self._reply(b"n" if self._runs[self._run][1] else b"y")
+        if message.outcome is not None:
+            control = self._runs[self._run][1]
+            sides = {"control": control, "reached": self._reached}
+            self._said.outcomes.append(message.outcome.model_dump() | sides)
+            self._run += 1
+            self._reached = False
+        self.done = message.end
+
+    def _fits(self, message: Message) -> bool:
+        """Whether this can be said now."""
+        if message.trouble:
+            return not self._locked
+        more = self._run < len(self._runs)
+        if message.reached is not None:
+            return more and message.reached == self._run and not self._reached
+        if message.outcome is not None:
+            return more and message.outcome.spec == self._runs[self._run][0]
+        return not message.end or not more
+
+
+class Memory:
+    """What a process and its children use of the memory, files in memory included (Linux).
+
+    Their own limits do not count what is shared, and count each process for itself.
+    """
+
+    def __init__(self) -> None:
+        self._proc = -1
+        with contextlib.suppress(OSError):
+            # Behind walls there is no /proc to be opened any more.
+            self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+        self._parent = os.getpid()
+        self._page = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self._proc)
+
+    def used(self) -> int:
+        """In bytes; 0 where the system does not tell."""
+        if self._proc < 0:
+            return 0
+        total = 0
+        files: dict[tuple[int, int], int] = {}
+        waiting = self._children(self._parent)
+        while waiting:
+            process = waiting.pop()
+            waiting += self._children(process)
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                resident, shared = self._read(f"{process}/statm").split()[1:3]
+                total += (int(resident) - int(shared)) * self._page
+                status = self._read(f"{process}/status")
+                total += 1024 * sum(
+                    int(line.split()[1]) for line in status.splitlines() if "RssShmem" in line
+                )
+                files |= self._files(process)
+        return total + sum(files.values())
+
+    def _children(self, process: int) -> list[int]:
+        with contextlib.suppress(OSError, ValueError):
+            return [int(c) for c in self._read(f"{process}/task/{process}/children").split()]
+        return []
+
+    def _files(self, process: int) -> dict[tuple[int, int], int]:
+        """The size of each open file that has no name any more."""
+        found = {}
+        folder = os.open(f"{process}/fd", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._proc)
+        try:
+            for name in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    about = os.stat(name, dir_fd=folder)
+                    if stat.S_ISREG(about.st_mode) and about.st_nlink == 0:
+                        found[about.st_dev, about.st_ino] = about.st_blocks * 512
+        finally:
+            os.close(folder)
+        return found
+
+    def _read(self, name: str) -> str:
+        opened = os.open(name, os.O_RDONLY, dir_fd=self._proc)
+        with os.fdopen(opened, encoding="ascii", errors="replace") as file:
+            return file.read()
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, however deep somebody has made it."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        _flatten(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flatten(folder: Path) -> None:
+    """Lift each folder below `folder` up into it, level by level, until none lies in another."""
+    with contextlib.suppress(OSError):
+        while below := [
+            entry for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)
+        ]:
+            for entry in below:
+                for inner in os.scandir(entry.path):
+                    if inner.is_dir(follow_symlinks=False):
+                        os.rename(inner.path, folder / secrets.token_hex(8))
+                    else:
+                        os.unlink(inner.path)
+                os.rmdir(entry.path)
 
 
 def _size(folder: Path) -> int:

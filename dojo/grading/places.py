@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
-REQUEST = re.compile(r"request\s+([A-Z]+) (\S+)")
 
 Place = tuple[str, str, int]
 
@@ -41,11 +39,21 @@ def _route(decorator: ast.expr) -> Iterator[tuple[str, str]]:
 
 def asked_for(timeline: Sequence[str], places: Sequence[Any]) -> int:
     """The line of the route that the first request of a timeline went to; 0 where none fits."""
-    first = next((found for row in timeline if (found := REQUEST.search(row))), None)
-    if first is None:
-        return 0
-    for method, path, line in places:
-        pattern = "[^/]+".join(re.escape(part) for part in re.split(r"\{[^{}]*\}", str(path)))
-        if method == first[1] and re.fullmatch(pattern, first[2]):
-            return int(line)
+    for row in timeline:
+        words = row.removeprefix(">").split()
+        if words and words[0].isdigit():
+            words = words[1:]
+        if len(words) >= 3 and words[0] == "request":
+            asked = words[2].split("/")
+            for method, path, line in places:
+                if method == words[1] and _fits(str(path).split("/"), asked):
+                    return int(line)
+            return 0
     return 0
+
+
+def _fits(written: list[str], asked: list[str]) -> bool:
+    return len(written) == len(asked) and all(
+        part == word or (part.startswith("{") and part.endswith("}") and word)
+        for part, word in zip(written, asked, strict=True)
+    )

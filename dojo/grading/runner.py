@@ -1,114 +1,66 @@
-"""The runner: in the process of an answer, each spec on the answer and on its control."""
+"""The runner: in the process of an answer, each spec twice, without knowing which run counts.
+
+One of the two is a control: when its spec has come to its end, the keeper outside says that it must
+fail. Until then both are the same, so that whatever an answer does to be called right without being
+right, it does to its control too; and a control that passes gives it away.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import random
 import shutil
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from dojo.answers import DoesNotLoad
-from dojo.exchange import Client
 from dojo.finding import Finding, title_of
-from dojo.fixtures import KATA
+from dojo.fixtures import STAGE, TREE
 from dojo.grading import guard
-from dojo.grading.controls import Decoy
+from dojo.grading.channel import Ask, Channel, Tell
 from dojo.grading.places import routes
 from dojo.grading.wire import Job
-from dojo.stage import Stage, client_of, loaded
+from dojo.holds import clock
 
-DECOYS = 3
 
-Say = Callable[[dict[str, Any]], None]
+class MustFail(AssertionError):
+    """What the spec of a control ends with."""
 
 
 class Runner:
-    """A pytest plugin that runs the specs of one kata, each on the answer and on a control.
-
-    The control is the answer's own code with nothing to show for it: see `dojo.grading.controls`.
-    """
+    """The pytest plugin in a cell: it gives each spec a folder, and keeps what is reported."""
 
     def __init__(self) -> None:
-        self.trees: dict[bool, Path] = {}
-        self.control = False
-        self.decoy = False
-        self.stub: ModuleType | None = None
-        self.rooms: Callable[[], Path] = Path
+        self.room = Path()
         self.reports: list[pytest.TestReport] = []
-
-    # What a spec asks for: as `dojo.fixtures` has it, with the answer or the control in it.
 
     @pytest.fixture
     def tmp_path(self) -> Iterator[Path]:
-        room = self.rooms()
-        room.mkdir()
+        room = Path(tempfile.mkdtemp(prefix="r", dir=self.room))
         yield room
         shutil.rmtree(room, ignore_errors=True)
-
-    @pytest.fixture
-    def kata(self, request: pytest.FixtureRequest, scene: Stage) -> Iterator[ModuleType]:
-        kata = request.node.stash[KATA]
-        request.node.stash[ANSWER] = None
-        try:
-            if not self.control:
-                with loaded(kata, self.trees[False]) as module:
-                    yield module
-                return
-            if self.stub is None:
-                with loaded(kata, self.trees[True]) as module:
-                    self.stub = module
-            try:
-                with (
-                    loaded(kata, self.trees[False])
-                    if self.decoy
-                    else contextlib.nullcontext() as module
-                ):
-                    request.node.stash[ANSWER] = module
-                    yield self.stub
-            except DoesNotLoad:
-                yield self.stub
-        except DoesNotLoad as failure:
-            raise failure.with_traceback(None) from None
-
-    @pytest_asyncio.fixture
-    async def client(
-        self, request: pytest.FixtureRequest, kata: ModuleType, scene: Stage
-    ) -> AsyncIterator[Client]:
-        if not self.control:
-            async with client_of(kata.app, scene) as client:
-                yield client
-            return
-        answer = request.node.stash[ANSWER]
-        decoy = Decoy(answer.app if answer else None, kata.app)
-        async with client_of(decoy, scene) as client:
-            yield client
-            await decoy.end()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.reports.append(report)
 
-    def run(self, item: pytest.Item, following: pytest.Item | None) -> dict[str, Any]:
-        """Run one spec once; what came of it, as plain data."""
-        self.reports = []
-        stopped = ""
-        began = time.monotonic()
-        try:
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-        except BaseException as error:
-            stopped = f"the answer stopped the whole run: {type(error).__name__}"
-            with contextlib.suppress(BaseException):
-                item.session._setupstate.teardown_exact(None)
-        return _outcome(item, self.reports, stopped, time.monotonic() - began)
 
-
-ANSWER = pytest.StashKey[ModuleType | None]()
+def run_once(
+    item: pytest.Item, following: pytest.Item | None, reports: list[pytest.TestReport]
+) -> dict[str, Any]:
+    """Run one spec once; what came of it, as plain data."""
+    reports.clear()
+    stopped = ""
+    began = clock()
+    try:
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+    except BaseException as error:
+        stopped = f"the answer stopped the whole run: {type(error).__name__}"
+        with contextlib.suppress(BaseException):
+            item.session._setupstate.teardown_exact(None)
+    item._report_sections.clear()
+    return _outcome(item, reports, stopped, max(0.0, clock() - began))
 
 
 def _outcome(
@@ -132,44 +84,82 @@ def _outcome(
     }
 
 
+def to_its_end(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]], tell: Tell) -> Any:
+    """The spec, which asks at its very end whether it may pass.
+
+    What it needs is in its defaults and not in cells, which anybody could fill with something else.
+    """
+    import functools
+    import inspect
+
+    def end(
+        _number: int = number, _ask: Ask = ask, _check: Any = check, _tell: Tell = tell
+    ) -> None:
+        changes = _check()
+        if changes:
+            _tell({"tampered": changes})
+        if not _ask(_number):
+            raise MustFail("a control must fail")
+
+    if inspect.iscoroutinefunction(spec):
+
+        @functools.wraps(spec)
+        async def whole(_spec: Any = spec, _end: Callable[[], None] = end, **given: Any) -> None:
+            await _spec(**given)
+            _end()
+
+        return whole
+
+    @functools.wraps(spec)
+    def whole_at_once(_spec: Any = spec, _end: Callable[[], None] = end, **given: Any) -> None:
+        _spec(**given)
+        _end()
+
+    return whole_at_once
+
+
 def run_in_cell(
-    job: Job, items: list[pytest.Item], runner: Runner, machinery: guard.Machinery, room: Path,
-    watch: Callable[[], tuple[list[str], list[str]]], say: Callable[[dict[str, Any]], None],
-) -> None:  # fmt: skip
-    """Run the specs of a kata on an answer and on controls, and say what came of each."""
-    numbers = iter(range(1, 1_000_000))
-    runner.trees = {False: room / "a", True: room / "b"}
-    runner.rooms = lambda: room / f"r{next(numbers)}"
+    job: Job,
+    items: list[pytest.Item],
+    runner: Runner,
+    machinery: guard.Machinery,
+    room: Path,
+    watch: Callable[[Channel, Tell], list[str]],
+    talk: tuple[Channel, Tell, Ask],
+) -> None:
+    """Run the specs of a kata, each as often as it takes, and say what came of it."""
+    channel, tell, ask = talk
     source = job.source.encode("utf-8", "surrogateescape")
-    say({"evidence": guard.suspicious(source), "places": routes(source)})
-    came_to_its_end: list[bool] = []
-    for item in items:
-        if isinstance(item, pytest.Function):
-            guard.witnessed(item, lambda: came_to_its_end.append(True))
-    dice = random.SystemRandom()
-    first = dice.randrange(DECOYS)
-    noted, tampered = watch()
-    told = 0
-    for place, item in enumerate(items):
+    tell({"evidence": guard.suspicious(source)})
+    tell({"places": routes(source)})
+    runner.room = room
+    items[0].config.stash[TREE] = room / "a"
+    specs = [item.obj for item in items if isinstance(item, pytest.Function)]
+    check, check_all = machinery.checks(items[0].session, [runner])
+    outcome_of = run_once
+    reports = runner.reports
+    tampered = watch(channel, tell)
+    number = 0
+    for place, (item, spec) in enumerate(zip(items, specs, strict=True)):
         following = items[place - 1] if len(items) > 1 else None
-        turns = [False, True] if job.controls else [False]
-        dice.shuffle(turns)
-        failed = False
-        for control in turns:
-            came_to_its_end.clear()
-            if control and failed:
-                continue
-            runner.control, runner.decoy = control, (place + first) % DECOYS == 0
-            outcome = runner.run(item, following)
-            failed = failed or not (control or outcome["passed"])
-            changes = [*tampered, *machinery.changes(item)]
-            if outcome["passed"] and not came_to_its_end:
-                changes.append("a spec was reported as passed that had not come to its end")
-            say({"outcome": outcome | {"control": control}})
-            if told < len(noted):
-                say({"evidence": noted[told:]})
-                told = len(noted)
-            if changes and job.controls:
-                say({"tampered": changes})
+        for _ in range(2 if job.controls else 1):
+
+            def changes(_item: Any = item, _check: Any = check, _tampered: Any = tampered) -> Any:
+                scene = _item.stash.get(STAGE, None)
+                return [*_tampered, *_check(_item), *(scene.changes() if scene else [])]
+
+            item.obj = to_its_end(  # type: ignore[attr-defined]
+                spec, number, ask, changes, tell
+            )
+            outcome = outcome_of(item, following, reports)
+            changed = [*tampered, *check(item)]
+            if changed and job.controls:
+                tell({"tampered": changed})
+            tell({"outcome": outcome})
+            if changed and job.controls:
                 return
-    say({"end": True})
+            number += 1
+    changed = check_all()
+    if changed and job.controls:
+        tell({"tampered": changed})
+    tell({"end": True})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,13 +15,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from secrets import token_hex
 from types import TracebackType
 from typing import Any, cast
 
 from dojo.catalogue import Kata
 from dojo.grading.cell import Limits
-from dojo.grading.keeper import Ear, used_up
+from dojo.grading.keeper import Ear, plan, remove, used_up
 from dojo.grading.results import Isolation
 from dojo.grading.wire import Job, Said, receive, send
 
@@ -78,7 +77,7 @@ class Warden:
         with self._lock:
             self._closed = True
             self._stop()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        remove(self._scratch)
 
     def run(self, job: Job) -> Said:
         """Have a job done; where the worker dies over it, once more and with no other beside it."""
@@ -160,11 +159,18 @@ class Warden:
     def _run(self, job: Job) -> Said | None:
         """None where the worker did not survive."""
         reading, writing = os.pipe()
+        job_pipe, job_writing = os.pipe()
         try:
             try:
-                worker = self._hand_over(job, writing)
+                worker = self._hand_over((job_pipe, writing))
+            except BaseException:
+                os.close(job_writing)
+                raise
             finally:
                 os.close(writing)
+                os.close(job_pipe)
+            with suppress(BrokenPipeError), os.fdopen(job_writing, "wb") as to:
+                to.write(json.dumps(job.write()).encode())
             timer = threading.Timer(job.limits.seconds + PATIENCE, worker.kill)
             timer.start()
             try:
@@ -181,14 +187,14 @@ class Warden:
         except ValueError:
             return None
 
-    def _hand_over(self, job: Job, pipe: int) -> subprocess.Popen[bytes]:
+    def _hand_over(self, pipes: tuple[int, int]) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
                 raise CannotGrade("the grader was stopped")
             if self._worker is None or self._worker.poll() is not None:
                 self._stop()
                 self._start()
-            send(cast(socket.socket, self._socket), job.write(), (pipe,))
+            send(cast(socket.socket, self._socket), {}, pipes)
             return cast("subprocess.Popen[bytes]", self._worker)
 
 
@@ -200,7 +206,9 @@ class SpawningWarden(Warden):
         log = self._scratch / "worker.log"
         with log.open("wb") as errors:
             worker = self._spawn(scratch, errors)
-            told, _ = worker.communicate(json.dumps(self._first(scratch, self.katas)).encode())
+            told, _ = worker.communicate(
+                json.dumps(self._first(scratch, self.katas)).encode() + b"\n"
+            )
         try:
             self._learn(json.loads(told))
         except ValueError:
@@ -220,9 +228,9 @@ class SpawningWarden(Warden):
     def _run(self, job: Job) -> Said | None:
         scratch = self._room()
         said = Said()
-        token = token_hex(8)
+        key = secrets.token_bytes(32)
         katas = [kata for kata in self.katas if kata.name == job.kata]
-        message = self._first(scratch, katas) | {"job": job.write(), "token": token}
+        message = self._first(scratch, katas) | {"job": job.write(), "key": key.hex()}
         worker = self._spawn(scratch, subprocess.DEVNULL)
 
         def stop() -> None:
@@ -232,17 +240,27 @@ class SpawningWarden(Warden):
         timer = threading.Timer(job.limits.seconds + READY / 4, stop)
         timer.start()
         try:
-            ear = Ear(token, said)
-            with cast(Any, worker.stdin) as to, cast(Any, worker.stdout) as source:
-                with suppress(OSError):
-                    to.write(json.dumps(message).encode())
-                    to.close()
+            with (
+                suppress(OSError),
+                cast(Any, worker.stdin) as to,
+                cast(Any, worker.stdout) as said_,
+            ):
+
+                def answer(text: bytes) -> None:
+                    to.write(text)
+                    to.flush()
+
+                specs = [name for name, _ in self.specs[job.kata]]
+                if job.specs:
+                    specs = [name for name in specs if name.partition("::")[2] in job.specs]
+                ear = Ear(key, said, plan(specs, job), answer)
+                answer(json.dumps(message).encode() + b"\n")
                 while not ear.done:
-                    ear.hear(source.read1(1 << 16))
+                    ear.hear(said_.read1(1 << 16))
         finally:
             timer.cancel()
             _kill_all(worker)
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove(scratch)
         if not said.ended:
             said.ended = f"its process ended with exit code {worker.returncode}"
         return said

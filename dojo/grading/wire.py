@@ -1,23 +1,25 @@
-"""What the grader, its worker and its keepers say to each other: messages over a socket, with pipes
-handed along."""
+"""What the grader, its worker, its keepers and the processes in cells say to each other."""
 
 from __future__ import annotations
 
 import json
 import socket
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from dojo.finding import Finding
 from dojo.grading.cell import Limits
+from dojo.grading.places import Place
 
 
 @dataclass
 class Job:
-    """One answer to one kata, and what it may use; `stub` is what its controls are made of."""
+    """One answer to one kata, and what it may use; only some `specs`, where these are named."""
 
     kata: str
     source: str
-    stub: str
     limits: Limits
     controls: bool = True
     specs: tuple[str, ...] = ()
@@ -30,17 +32,47 @@ class Job:
         return asdict(self)
 
 
+class Outcome(BaseModel):
+    """What came of one run of a spec, as the process in the cell says it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    spec: str
+    passed: bool
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    finding: Finding | None
+
+
+class Message(BaseModel):
+    """One line out of a cell: one of these, and nothing else.
+
+    `trouble` is the cell's own, before it is `locked`; `reached` is the number of a run whose spec
+    has come to its end.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    trouble: str = ""
+    locked: bool = False
+    places: list[Place] = []
+    evidence: list[str] = []
+    tampered: list[str] = []
+    reached: int | None = None
+    outcome: Outcome | None = None
+    end: bool = False
+
+
 @dataclass
 class Said:
     """What a keeper passes on: the outcomes in the order in which they came, and how it ended.
 
-    `ended` is empty where the process came to its own end, `broken` says that somebody else wrote
-    to its pipe, and `trouble` that the machine failed.
+    Each outcome knows whether it was a `control`, and whether its spec `reached` its end. `broken`
+    says that somebody else wrote to the pipe, and `trouble` that the machine failed.
     """
 
     outcomes: list[dict[str, Any]] = field(default_factory=list)
-    evidence: list[str] = field(default_factory=list)
     places: list[Any] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
     tampered: list[str] = field(default_factory=list)
     ended: str = ""
     broken: bool = False

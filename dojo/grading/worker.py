@@ -32,8 +32,9 @@ from dojo.finding import title_of
 from dojo.fixtures import KATA
 from dojo.grading import guard
 from dojo.grading.cell import Cell, Limits, survey
+from dojo.grading.channel import Ask, Channel, Tell
 from dojo.grading.keeper import furnish, keep, live
-from dojo.grading.runner import Runner, Say, run_in_cell
+from dojo.grading.runner import Runner, run_in_cell
 from dojo.grading.wire import Job, receive, send
 
 INSTALLED = (
@@ -73,6 +74,9 @@ class Worker:
             install()
         root = str(session.config.rootpath)
         sys.path[:] = [path for path in sys.path if path not in (root, f"{root}{os.sep}tests")]
+        if not self.cell.walls:
+            guard.refuse_programs()
+        guard.make_immutable()
         self.machinery = guard.Machinery(session)
         gc.collect()
         gc.freeze()
@@ -86,20 +90,25 @@ class Worker:
             for name, items in self.items.items()
         }
 
-    def run(self, job: Job, room: Path, say: Say) -> None:
-        """Run an answer and its controls, in this very process."""
+    def items_of(self, job: Job) -> list[pytest.Item]:
+        """The specs of a job, in their order."""
         items = self.items[job.kata]
         if job.specs:
             items = [item for item in items if item.nodeid.partition("::")[2] in job.specs]
+        return items
 
-        def watch() -> tuple[list[str], list[str]]:
+    def run(self, job: Job, room: Path, talk: tuple[Channel, Tell, Ask]) -> None:
+        """Run the specs of a job on its answer, in this very process."""
+
+        def watch(channel: Channel, tell: Tell) -> list[str]:
             readable = (*map(str, self.cell.shown), "/dev", "/etc", "/proc/self", "/sys")
             hidden = () if self.cell.walls else tuple(map(str, self.cell.hidden))
             file = room / "a" / job.kata / "app.py"
-            functions = self.machinery.functions
-            return guard.watch(job.kata, str(file), str(room), readable, hidden, functions)
+            places = (job.kata, str(file), str(room), readable, hidden)
+            return guard.watch(*places, self.machinery.functions, channel, tell)
 
-        run_in_cell(job, items, self.runner, self.machinery, room, watch, say)
+        items = self.items_of(job)
+        run_in_cell(job, items, self.runner, self.machinery, room, watch, talk)
 
 
 def serve(worker: Worker, source: socket.socket) -> None:
@@ -115,17 +124,25 @@ def serve(worker: Worker, source: socket.socket) -> None:
         number += 1
         if os.fork() == 0:
             source.close()
-            _be_keeper(worker, Job.read(message), number, pipes[0])
+            _be_keeper(worker, number, *pipes)
         for pipe in pipes:
             os.close(pipe)
 
 
-def _be_keeper(worker: Worker, job: Job, number: int, pipe: int) -> None:
-    """Does not return."""
+def _be_keeper(worker: Worker, number: int, job_pipe: int, pipe: int) -> None:
+    """Does not return.
+
+    The job is read here and not by the worker, in whose memory the next answer could find it.
+    """
     code = 70
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        said = keep(job, worker.cell, number, pipe, lambda room, say: worker.run(job, room, say))
+        with os.fdopen(job_pipe, "rb") as source:
+            job = Job.read(json.loads(source.read()))
+        specs = [item.nodeid for item in worker.items_of(job)]
+        said = keep(
+            job, specs, worker.cell, number, pipe, lambda room, talk: worker.run(job, room, talk)
+        )
         left = json.dumps(asdict(said)).encode("utf-8", "replace")
         while left:
             left = left[os.write(pipe, left) :]
@@ -134,7 +151,7 @@ def _be_keeper(worker: Worker, job: Job, number: int, pipe: int) -> None:
         os._exit(code)
 
 
-def once(worker: Worker, message: dict[str, Any], pipe: int) -> None:
+def once(worker: Worker, message: dict[str, Any], pipes: tuple[int, int]) -> None:
     """Do the one job in `message`, or where there is none tell of the specs; does not return."""
     code = 70
     try:
@@ -144,12 +161,13 @@ def once(worker: Worker, message: dict[str, Any], pipe: int) -> None:
                 "in_force": worker.cell.in_force,
                 "missing": worker.cell.missing,
             }
-            os.write(pipe, json.dumps(told).encode())
+            os.write(pipes[0], json.dumps(told).encode())
             os._exit(0)
         job = Job.read(message["job"])
         room = worker.cell.room("room")
         furnish(room, job)
-        live(room, worker.cell, job, message["token"], pipe, lambda say: worker.run(job, room, say))
+        key = bytes.fromhex(message.pop("key"))
+        live(room, worker.cell, job, key, pipes, lambda talk: worker.run(job, room, talk))
         code = 0
     finally:
         os._exit(code)
@@ -178,8 +196,8 @@ def main() -> int:
     """Be a worker: at the socket whose number is the first argument, or for one job."""
     alone = sys.argv[1] == "--once"
     if alone:
-        message = json.loads(sys.stdin.buffer.read())
-        pipe = os.dup(1)
+        message = json.loads(sys.stdin.buffer.readline())
+        pipes = (os.dup(1), os.dup(0))
     else:
         source = socket.socket(fileno=int(sys.argv[1]))
         first, _ = receive(source)
@@ -197,7 +215,7 @@ def main() -> int:
         walls=message["walls"],
     )
     if alone:
-        return run_pytest(message, Worker(cell, lambda worker: once(worker, message, pipe)))
+        return run_pytest(message, Worker(cell, lambda worker: once(worker, message, pipes)))
     send(source, {"in_force": cell.in_force, "missing": cell.missing})
     return run_pytest(message, Worker(cell, lambda worker: serve(worker, source)))
 
