@@ -23,7 +23,6 @@ from dojo.grading.warden import SpawningWarden, Warden
 from dojo.grading.wire import Job
 
 FIRST = read_catalogue(ROOT)[KATA]
-STUB = FIRST.stub.read_text(encoding="utf-8")
 SMALL = Limits(seconds=30, memory=400 * MIB, disk=20 * MIB, file=5 * MIB)
 KINDS = ["walls", "none", "spawned"] if hasattr(os, "fork") else ["spawned"]
 
@@ -43,7 +42,7 @@ def kind(request: pytest.FixtureRequest) -> Iterator[Warden]:
 def graded(warden: Warden, *lines: str) -> KataResult:
     """The reference answer, which does this as well when it is loaded."""
     source = changed("app = FastAPI()\n", "\n".join(["app = FastAPI()", *lines, ""]))
-    said = warden.run(Job(KATA, source, STUB, SMALL))
+    said = warden.run(Job(KATA, source, SMALL))
     return verdict(FIRST, warden.specs[KATA], "app.py", said)
 
 

@@ -17,13 +17,12 @@ from dojo.grading.warden import Warden
 from dojo.grading.wire import Job
 
 FIRST = read_catalogue(ROOT)[KATA]
-STUB = FIRST.stub.read_text(encoding="utf-8")
 AT_IMPORT = "app = FastAPI()\n"
 IN_TASK = '    """Append `message` to `filename` and end the line."""\n'
 
 
 def graded(warden: Warden, source: str) -> KataResult:
-    said = warden.run(Job(KATA, source, STUB, Limits()))
+    said = warden.run(Job(KATA, source, Limits()))
     return verdict(FIRST, warden.specs[KATA], "app.py", said)
 
 
@@ -37,12 +36,10 @@ def at_import(lines: str) -> str:
     [
         ("import _pytest.reports as r\nr.TestReport.from_item_and_call = None", "TestReport"),
         ("import dojo.finding\ndojo.finding.rows = len", "dojo.finding.rows was replaced"),
-        ("import dojo.exchange as e\ndel e.Exchange.json", "Exchange.json was replaced"),
-        ("import dojo.disk as d\nd.Disk.__eq__ = lambda *a: True", "dojo.disk.Disk.__eq__ was"),
         ("import dojo.disk as d\nd.len = lambda a: 0", "dojo.disk.len was added"),
         ("import builtins\nbuiltins.AssertionError = ValueError", "builtins.AssertionError was"),
         ("import builtins\nbuiltins.sorted = list", "builtins.sorted was replaced"),
-        ("import sys\nsys.modules['dojo.disk'] = 1", "modules were replaced"),
+        ("import sys\nsys.modules['dojo.disk'] = 1", "the module dojo.disk was replaced"),
         ("import dojo.disk as d\nf = lambda: 0\nd.use.__code__ = f.__code__", "__code__"),
         ("import unittest\nunittest.TestCase.run = len", "TestCase.run was replaced"),
         (
@@ -62,6 +59,22 @@ def test_changed_machinery_is_tampering(warden, lines, what):
 
     assert (result.state, result.score) == (State.TAMPERED, 0)
     assert any(what in entry for entry in result.evidence), result.evidence
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "import dojo.exchange as e; del e.Exchange.json",
+        "import dojo.disk as d; d.Disk.__eq__ = lambda *a: True",
+        "import json; json.JSONDecoder.decode = len",
+    ],
+)
+def test_what_specs_look_at_the_world_with_cannot_be_changed(warden, lines):
+    """Not for a moment either, in which nobody compares."""
+    result = graded(warden, at_import(lines))
+
+    assert (result.state, result.light, result.score) == (State.GRADED, "amber", 0)
+    assert "immutable type" in result.specs[0].message
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ FOUND = Finding(KATA, "number 0", message="too early", timeline=["> mail"]).writ
 def outcome(number: int, passed: bool, *, control: bool = False, **more: Any) -> dict[str, Any]:
     found = None if passed else FOUND
     known = {"spec": SPECS[number][0], "passed": passed, "finding": found, "seconds": 0.1}
-    return {**known, "control": control, **more}
+    return {**known, "control": control, "reached": passed or control, **more}
 
 
 def all_passed() -> list[dict[str, Any]]:
@@ -69,6 +69,29 @@ def test_a_pass_without_its_control_does_not_count():
     result = graded(all_passed()[:-1])
 
     assert [spec.passed for spec in result.specs] == [True, True, True, False]
+
+
+def test_a_spec_that_never_came_to_its_end_has_not_passed():
+    """Whatever pytest was made to say of it."""
+    outcomes = all_passed()
+    outcomes[0]["reached"] = False
+
+    result = graded(outcomes)
+
+    assert (result.state, result.score) == (State.TAMPERED, 0)
+    assert result.cause == "a spec was called passed that had not come to its end: number 0"
+
+
+def test_what_passes_once_and_fails_once_has_not_passed():
+    """Its control fails by itself, before it is told to: a matter of luck is not an answer."""
+    outcomes = all_passed()
+    outcomes[1]["reached"] = False
+
+    result = graded(outcomes)
+
+    assert [spec.passed for spec in result.specs] == [False, True, True, True]
+    assert result.specs[0].message == "it passed once, and once it did not: too early"
+    assert result.state is State.GRADED
 
 
 def test_nothing_at_all_is_amber():
