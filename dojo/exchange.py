@@ -162,13 +162,20 @@ class Exchange:
                 f"{self._name} {done} within {2 * SECONDS:g} s: {where_it_is()[0]}"
             )
         self._check_raised()
-        if self._left_behind:
-            raise AssertionError(
-                f"left behind by {self._name}: {', '.join(self._left_behind)}, still running when "
-                "the exchange had finished. Nobody would wait for it or see it fail: "
-                "let a background task do the work"
-            )
+        if self.left_behind:
+            raise AssertionError(self.left_behind)
         return self
+
+    @property
+    def left_behind(self) -> str:
+        """What it has left running behind it, as a sentence; empty where there is nothing."""
+        if not self._left_behind:
+            return ""
+        return (
+            f"left behind by {self._name}: {', '.join(self._left_behind)}, still running when "
+            "the exchange had finished. Nobody would wait for it or see it fail: "
+            "let a background task do the work"
+        )
 
     async def cancel(self) -> None:
         """Break it off, whatever it is doing."""

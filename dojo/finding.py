@@ -85,7 +85,8 @@ def finding(
 
 
 def _first_cause(error: BaseException, scene: Stage | None) -> BaseException:
-    """An exchange that got no answer explains why a spec waited in vain for what comes after it."""
+    """An exchange that got no answer, or left its work behind, explains why a spec waited in vain
+    for what comes after it."""
     if scene is None or scene.client is None or not isinstance(error, AssertionError):
         return error
     for exchange in scene.client.exchanges:
@@ -94,6 +95,8 @@ def _first_cause(error: BaseException, scene: Stage | None) -> BaseException:
             isinstance(error, NeverCame) or isinstance(no_answer.cause, NotImplementedError)
         ):
             return no_answer.with_traceback(error.__traceback__)
+        if exchange.left_behind and isinstance(error, NeverCame):
+            return AssertionError(exchange.left_behind).with_traceback(error.__traceback__)
     return error
 
 
