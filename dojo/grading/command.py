@@ -58,7 +58,13 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    grade.add_argument("submissions", nargs="*", metavar="SUBMISSION", type=Path)
+    grade.add_argument(
+        "submissions",
+        nargs="*",
+        metavar="SUBMISSION",
+        type=Path,
+        help="a checkout that has a katas/, or a folder laid out like it",
+    )
     grade.add_argument(
         "--each",
         action="append",
