@@ -125,6 +125,13 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--sample", type=int, default=20, help="of which pytest is started for (default: 20)"
     )
+    parser.add_argument(
+        "--class",
+        dest="classes",
+        action="append",
+        choices=[what.name for what in CLASSES],
+        help="measure this class only; may be given again (default: all)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
     return parser.parse_args()
 
@@ -136,6 +143,8 @@ def main() -> None:
     figures = []
     with tempfile.TemporaryDirectory(prefix="dojo-benchmark-") as scratch:
         for what in CLASSES:
+            if asked.classes and what.name not in asked.classes:
+                continue
             folder = Path(scratch) / what.name.replace(" ", "-")
             submissions = generate(folder, katas, what, asked.count)
             step = max(1, asked.count // max(1, asked.sample))
