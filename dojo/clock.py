@@ -35,6 +35,11 @@ class Clock:
     `now` moves only by `tick`, or by the sleeps of an answer.
     """
 
+    __slots__ = (
+        "_freezer",
+        "_hold",
+    )
+
     def __init__(self, freezer: Any) -> None:
         self._freezer = freezer
         self._hold: Hold | None = None

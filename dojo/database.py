@@ -28,6 +28,12 @@ Row = tuple[Any, ...]
 class Database:
     """`shop.db` in the working directory of a spec."""
 
+    __slots__ = (
+        "_failures",
+        "_holds",
+        "file",
+    )
+
     def __init__(self, directory: Path) -> None:
         self.file = directory / FILE
         self._holds: list[_Held] = []

@@ -30,6 +30,13 @@ FOREIGN_ENCODING = "cp1252"
 class Disk:
     """The working directory of a spec, and what happens to its files."""
 
+    __slots__ = (
+        "_full",
+        "_holds",
+        "directory",
+        "foreign",
+    )
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.foreign = False

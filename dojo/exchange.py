@@ -25,7 +25,7 @@ import httpx
 from dojo import strays
 from dojo.holds import SECONDS, held, until
 from dojo.limit import where_it_is
-from dojo.timeline import Moments, Timeline, here
+from dojo.timeline import Moments, Timeline, here, task_works_for
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -54,6 +54,7 @@ async def witnessed(
     `at_answer` is awaited between the answer and what comes after it.
     """
     token = here.set(moments)
+    task_works_for(asyncio.current_task(), moments)
     expected: int | None = None
     sent = 0
     status = 0
@@ -87,6 +88,22 @@ async def witnessed(
 
 class Exchange:
     """One request and its answer."""
+
+    __slots__ = (
+        "_client",
+        "_complete",
+        "_crashes",
+        "_go_on",
+        "_left_behind",
+        "_request",
+        "_started",
+        "_task",
+        "body",
+        "headers",
+        "moments",
+        "raised",
+        "status",
+    )
 
     def __init__(self, client: Client, request: httpx.Request, *, crashes: bool) -> None:
         self.moments = Moments(next(client.numbers))
@@ -299,6 +316,14 @@ class Client:
 
     Requests are built as httpx builds them.
     """
+
+    __slots__ = (
+        "app",
+        "exchanges",
+        "numbers",
+        "state",
+        "timeline",
+    )
 
     def __init__(self, app: App, timeline: Timeline) -> None:
         self.app = app

@@ -14,6 +14,8 @@ WORK = ("convert", "reduce", "resize", "save", "thumbnail", "transpose")
 class Darkroom:
     """Where the images of one spec are decoded."""
 
+    __slots__ = ("_hold",)
+
     def __init__(self) -> None:
         self._hold: Hold | None = None
 

@@ -18,6 +18,8 @@ class Logs:
     open.
     """
 
+    __slots__ = ("seen",)
+
     def __init__(self) -> None:
         self.seen: list[tuple[int, str]] = []
 

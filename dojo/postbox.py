@@ -79,6 +79,15 @@ class Postbox:
     open: that Python happens to drop it with the last reference is nothing to rely on.
     """
 
+    __slots__ = (
+        "_door",
+        "_down",
+        "_hold",
+        "_refuses",
+        "mails",
+        "sessions",
+    )
+
     def __init__(self) -> None:
         self.sessions: list[Session] = []
         self.mails: list[Mail] = []

@@ -178,6 +178,11 @@ class Services:
     Any other call is refused by name.
     """
 
+    __slots__ = (
+        "_routes",
+        "refused",
+    )
+
     def __init__(self) -> None:
         self._routes: list[Service] = []
         self.refused: list[str] = []

@@ -48,7 +48,8 @@ class Stage:
         """What of the stage was changed by hand while a spec ran; it should be nothing."""
         places = {self.directory, self.disk.directory, self.database.file.parent}
         moved = [] if len(places) == 1 else ["the folder of the spec was changed"]
-        return [*moved, *self.timeline.gaps()]
+        touched = [] if self.timeline.is_untouched() else ["the timeline was changed"]
+        return [*moved, *touched]
 
 
 @contextmanager

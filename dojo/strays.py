@@ -20,7 +20,7 @@ from typing import Any
 import anyio.to_thread
 
 from dojo.holds import clock, held_threads, real_pause, turns, until
-from dojo.timeline import Moments, owner, witness, work_for
+from dojo.timeline import Moments, owner, task_works_for, witness, work_for
 
 HEAD_START = 0.1
 PATIENCE = 0.3
@@ -130,9 +130,12 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
             if factory
             else asyncio.Task(coroutine, loop=loop, **options)
         )
+        moments = owner() if witness() else None
         brood = _brood()
-        if brood is not None:
+        if moments is not None and brood is not None:
             brood.add("an asyncio task", task.done, in_thread=False)
+            if isinstance(task, asyncio.Task):
+                task_works_for(task, moments)
         return task
 
     loop.set_task_factory(create)  # type: ignore[arg-type]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
+import asyncio
+import operator
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Generator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 MOMENTS = ("request", "answer", "finished")
 
@@ -28,8 +31,7 @@ class Event:
     """One thing that happened.
 
     `blocking` says that it is work that keeps its thread busy, `on_loop` that this thread was the
-    event loop's, `after_answer` that the exchange it belongs to had been answered. Events are
-    numbered from 1 in the order in which they were recorded.
+    event loop's, `after_answer` that the exchange it belongs to had been answered.
     """
 
     kind: str
@@ -38,7 +40,6 @@ class Event:
     on_loop: bool = False
     after_answer: bool = False
     blocking: bool = False
-    number: int = 0
 
     @property
     def blocks_the_loop(self) -> bool:
@@ -57,7 +58,16 @@ class Order(list[str]):
     """The selectors of the events that happened, in order; compare it with a list."""
 
 
-@dataclass
+def _copying(thread: int) -> Generator[tuple[list[Event], int], Event | None, None]:
+    """A copy of a timeline that whoever tampers with it has no name for."""
+    events: list[Event] = []
+    while True:
+        event = yield events, thread
+        if event is not None:
+            events.append(event)
+
+
+@dataclass(slots=True)
 class Timeline:
     """What happened, in order.
 
@@ -69,9 +79,11 @@ class Timeline:
     under_way: int = 0
     marked: list[Event] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _next_number: Callable[[], int] = field(
-        default_factory=lambda: itertools.count(1).__next__, repr=False
-    )
+    _copy: Generator[tuple[list[Event], int], Event | None, None] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._copy = _copying(self.loop_thread)
+        next(self._copy)
 
     def __iter__(self) -> Iterator[Event]:
         return iter(list(self.events))
@@ -87,26 +99,28 @@ class Timeline:
     ) -> Event:
         """Add an event; what is not given is read off the thread and the context of the caller."""
         by = by or owner()
-        on_loop = self.on_loop() if on_loop is None else on_loop
+        event = Event(
+            kind,
+            detail,
+            exchange=by.number if by else None,
+            on_loop=self.on_loop() if on_loop is None else on_loop,
+            after_answer=bool(by and by.answered),
+            blocking=blocking,
+        )
         with self._lock:
-            event = Event(
-                kind,
-                detail,
-                exchange=by.number if by else None,
-                on_loop=on_loop,
-                after_answer=bool(by and by.answered),
-                blocking=blocking,
-                number=self._next_number(),
-            )
             self.events.append(event)
+            self._copy.send(event)
         return event
 
-    def gaps(self) -> list[str]:
-        """That events are missing, or were put in by hand; an empty list is how it should be."""
+    def is_untouched(self) -> bool:
+        """Whether it is as it was recorded, with nothing taken out, put in or retouched."""
         with self._lock:
-            numbers = [event.number for event in self.events]
-            whole = numbers == list(range(1, self._next_number()))
-        return [] if whole else ["the timeline was changed"]
+            events, thread = self._copy.send(None)
+            return (
+                self.loop_thread == thread
+                and len(self.events) == len(events)
+                and all(map(operator.is_, self.events, events))
+            )
 
     def on_loop(self) -> bool:
         return threading.get_ident() == self.loop_thread
@@ -154,6 +168,7 @@ class Timeline:
 
 here: ContextVar[Moments | None] = ContextVar("here", default=None)
 _threads: dict[int, Moments] = {}
+_tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], Moments] = weakref.WeakKeyDictionary()
 _current: Timeline | None = None
 
 
@@ -170,8 +185,25 @@ def watch(timeline: Timeline | None) -> None:
 
 
 def owner() -> Moments | None:
-    """The exchange on whose behalf the calling thread works, if any."""
-    return here.get() or _threads.get(threading.get_ident())
+    """The exchange on whose behalf the caller works, if any.
+
+    By its context, its thread, or the task that it is in: a context can be left.
+    """
+    return here.get() or _threads.get(threading.get_ident()) or _owner_of_task()
+
+
+def _owner_of_task() -> Moments | None:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
+    return _tasks.get(task) if task is not None else None
+
+
+def task_works_for(task: asyncio.Task[Any] | None, moments: Moments) -> None:
+    """Say on whose behalf a task works, whatever context it runs something in."""
+    if task is not None:
+        _tasks[task] = moments
 
 
 def work_for(moments: Moments | None) -> None:

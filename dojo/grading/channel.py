@@ -57,8 +57,10 @@ def open_channel(
 ) -> tuple[Channel, Tell, Ask]:
     """The channel, and how to tell and ask something through it.
 
-    What is told has one key of those that `dojo.grading.wire.Message` knows. To ask is to say that
-    a spec has come to its end, and to be told whether it may pass.
+    What is told has one key of those that `dojo.grading.wire.Message` knows, or is for the channel
+    alone: `home`, the specs of all runs and what they may be given, and `began`, from the frame of
+    a spec's run. To ask is to say that a spec has come to its end, and to be told whether it may
+    pass.
     """
     channel = _channel(pipe, replies, key, is_the_answers)
     next(channel)
@@ -103,6 +105,32 @@ def _channel(
         while line:
             line = line[write(pipe, line) :]
 
+    home: FrameType | None = None
+    runs: list[tuple[object, tuple[object, ...]]] = []
+    kinds: tuple[type, ...] = ()
+    run, began, ended = -1, None, False
+
+    def is_right(message: dict[str, Any], caller: FrameType | None) -> bool:
+        """Whether this can be said by the frame that says it: no other can take its place."""
+        nonlocal home, runs, kinds, run, began, ended
+        if "locked" in message or "trouble" in message:
+            return home is None
+        if "home" in message:
+            first, home = home is None, caller
+            runs, kinds = message["home"]
+            return first
+        if "began" in message:
+            run, began, ended = run + 1, caller, False
+            return caller is not None and run < len(runs) and _is_spec(caller, *runs[run], kinds)
+        if "reached" in message:
+            right = began is not None and not ended and message["reached"] == run
+            ended = True
+            return right and caller is not None and caller.f_back is began
+        if "outcome" in message and began is None:
+            run += 1  # its spec did not begin
+        began = None
+        return caller is home
+
     while True:
         message = yield reply
         if message is None or getpid() != here:  # what an answer has forked says nothing
@@ -110,13 +138,27 @@ def _channel(
         before = mask(block, all_signals)
         if next(iter(message)) not in FREE:
             frame: FrameType | None = getframe(1)
-            right = frame is not None and frame.f_code in callers
+            caller = frame.f_back if frame is not None else None
+            right = frame is not None and frame.f_code in callers and is_right(message, caller)
             while frame is not None:
                 right = right and not is_the_answers(frame)
                 frame = frame.f_back
             if not right:
                 send({"tampered": ["the answer spoke in the place of the runner"]})
                 leave(70)
-        send(message)
+        if "home" not in message and "began" not in message:
+            send(message)
         reply = "reached" in message and read(replies, 1) == b"y"
         mask(put_back, before)
+
+
+def _is_spec(
+    frame: FrameType, spec: object, cases: tuple[object, ...], kinds: tuple[type, ...]
+) -> bool:
+    """Whether it is a run of just this spec, with fixtures and cases that are what they should
+    be."""
+    local = frame.f_locals
+    return local.get("_spec") is spec and all(
+        any(type(value) is kind for kind in kinds) or any(value is case for case in cases)
+        for value in local.get("given", {}).values()
+    )

@@ -24,7 +24,19 @@ import pytest
 
 OURS = (
     *("dojo", "_pytest", "pytest", "pluggy", "pytest_asyncio", "pytest_timeout", "unittest"),
-    *("asyncio", "csv", "hashlib", "hmac", "io", "json", "os", "pathlib", "posixpath", "sqlite3"),
+    *(
+        "asyncio",
+        "csv",
+        "freezegun",
+        "hashlib",
+        "hmac",
+        "io",
+        "json",
+        "os",
+        "pathlib",
+        "posixpath",
+        "sqlite3",
+    ),
 )
 # What specs look at the world with. Whoever changes pytest itself is found out by that instead.
 IMMUTABLE = ("csv", "dojo", "hmac", "json", "pathlib")
@@ -154,15 +166,14 @@ class Machinery:
         The functions look nothing up that could be changed: all they need is in their defaults.
         """
         manager = session.config.pluginmanager
-        things = [session, session.config, manager, *own]
+        things = (session, session.config, manager, *own)
         now = (
-            [(space, space.space.get, space.keys, space.values) for space in self._spaces],
-            [(space, space.space, space.size) for space in self._spaces],
-            list(self._modules.items()),
+            tuple(space.picture() for space in self._spaces),
+            tuple(self._modules.items()),
             (manager, manager.get_plugins(), _hooks(manager), session.config.hook),
             (session, _fixtures(session)),
-            [(thing, type(thing), frozenset(vars(thing))) for thing in things],
-            self._data,
+            tuple((thing, type(thing)) for thing in things),
+            tuple((name, tuple(data.items())) for name, data in self._data.items()),
         )
 
         def check(
@@ -176,18 +187,19 @@ class Machinery:
             _hooks: Any = _hooks,
             _fixtures: Any = _fixtures,
             _hidden: Any = _hidden,
-            _data_of: Any = _data_of,
-            _vars: Any = vars,
             _type: Any = type,
+            _repr: Any = repr,
+            _vars: Any = vars,
+            _replaced: Any = _replaced,
+            _added: Any = _added,
         ) -> list[str]:
-            values, sizes, modules, pytests, (session, fixtures), things, data = _now
+            spaces, modules, pytests, (session, fixtures), things, data = _now
             found: list[str] = []
-            for space, get, keys, kept in values:
+            for name, space, get, keys, kept, acting in spaces:
                 if not _all(_map(_is, _map(get, keys), kept)):
-                    found += space.changes()
-            for space, names, size in sizes:
-                if _len(names) != size:
-                    found += space.additions()
+                    found += _replaced(name, get, keys, kept)
+                if _len(space) != acting[0]:
+                    found += _added(name, space, acting[1])
             for name, module in modules:
                 if _modules(name) is not module:
                     found.append(f"the module {name} was replaced")
@@ -198,20 +210,24 @@ class Machinery:
                 found.append("the hooks of pytest were changed")
             if _fixtures(session) != fixtures:
                 found.append("the fixtures of pytest were changed")
-            for thing, kind, _ in things:
+            for thing, kind in things:
                 if _type(thing) is not kind:
                     found.append(f"a {kind.__name__} was made something else")
-            for thing in (item, *(thing for thing, _, _ in things)):
                 found += _hidden(thing)
-            for name, before in data.items():
-                if _data_of(_modules(name), before) != before:
+            for name, before in data:
+                space = _vars(_modules(name))
+                if not _all(_repr(space.get(key)) == was for key, was in before):
                     found.append(f"the data of {name} was changed")
-            return found[:10]
+            return [*found, *_hidden(item)][:10]
 
-        others = self._others
+        others = tuple(space.picture() for space in self._others)
 
-        def check_all(_others: Any = others) -> list[str]:
-            return [entry for space in _others for entry in space.changes()][:10]
+        def check_all(_others: Any = others, _replaced: Any = _replaced) -> list[str]:
+            return [
+                entry
+                for name, _, get, keys, kept, _ in _others
+                for entry in _replaced(name, get, keys, kept)
+            ][:10]
 
         return check, check_all
 
@@ -228,40 +244,50 @@ class _Space:
             for key, value in space.items()
             if (_acts(value) if is_class else callable(value) or isinstance(value, ModuleType))
         }
-        self.keys = tuple(self.kept)
-        self.values = tuple(self.kept.values())
-        self.size = len(space)
-        self._is_class = is_class
-        self._acting = self._names()
 
-    def _names(self) -> frozenset[str]:
-        """The names that change what code around them means, whatever they are: in a class all
-        that act, in a module those that hide built-in ones."""
-        if self._is_class:
-            names = frozenset(key for key, value in self.space.items() if _acts(value))
-            return names - {"time"} if self.name.startswith("asyncio.") else names
-        return frozenset(vars(builtins)) & frozenset(self.space)
-
-    def changes(self) -> list[str]:
-        return [
-            f"{self.name}.{key} was replaced"
-            for key, value in self.kept.items()
-            if self.space.get(key) is not value and not _is_frozen(self.space.get(key))
-        ]
-
-    def additions(self) -> list[str]:
-        return [f"{self.name}.{key} was added" for key in sorted(self._names() - self._acting)]
+    def picture(self) -> tuple[Any, ...]:
+        """All of it as it is now, in what cannot be changed."""
+        acting = (len(self.space), _acting(self.name, self.space))
+        keys, values = tuple(self.kept), tuple(self.kept.values())
+        return self.name, self.space, self.space.get, keys, values, acting
 
 
-def _is_frozen(value: object) -> bool:
-    """Whether it is what freezegun puts in the place of a function or a class, for a spec.
+def _acting(name: str, space: Mapping[str, Any]) -> frozenset[str]:
+    """The names that change what code around them means, whatever they are: in a class all that
+    act, in a module those that hide built-in ones."""
+    if isinstance(space, dict):
+        return frozenset(vars(builtins)) & frozenset(space)
+    names = frozenset(key for key, value in space.items() if _acts(value))
+    # freezegun gives the class of the event loop a clock of its own.
+    return names - {"time"} if name.startswith("asyncio.") else names
 
-    It also gives the event loop's class a `time`, which is not looked at.
-    """
-    return any(value is fake for fake in _FAKES)
+
+def _replaced(name: str, get: Any, keys: tuple[str, ...], kept: tuple[object, ...]) -> list[str]:
+    return [
+        f"{name}.{key} was replaced"
+        for key, value in zip(keys, kept, strict=True)
+        if get(key) is not value and not _is_frozen(value, get(key))
+    ]
 
 
-_FAKES = tuple(value for name, value in vars(freezegun.api).items() if name.lower()[:4] == "fake")
+def _added(name: str, space: Mapping[str, Any], before: frozenset[str]) -> list[str]:
+    return [f"{name}.{key} was added" for key in sorted(_acting(name, space) - before)]
+
+
+def _is_frozen(real: object, now: object) -> bool:
+    """Whether it is what freezegun puts in the place of just this function or class."""
+    return any(real is function and now is fake for function, fake in _FROZEN)
+
+
+_FROZEN = tuple(
+    (vars(freezegun.api)[f"real_{name}"], fake)
+    for name, fake in (
+        (fake_name.lower().removeprefix("fake").removeprefix("_"), fake)
+        for fake_name, fake in vars(freezegun.api).items()
+        if fake_name.lower().startswith("fake")
+    )
+    if f"real_{name}" in vars(freezegun.api)
+)
 
 
 def _spaces_of(name: str, module: ModuleType) -> Iterator[_Space]:
@@ -331,10 +357,6 @@ def _is_data(key: str, value: object) -> bool:
     )
 
 
-def _data_of(module: object, known: Mapping[str, str]) -> dict[str, str]:
-    return {key: repr(vars(module).get(key)) for key in known}
-
-
 def _is_watched(name: str) -> bool:
     top = name.partition(".")[0]
     return top in OURS or top.startswith("test_k")
@@ -389,6 +411,7 @@ def watch(
     walls do that better. An audit hook cannot be taken away again.
     """
     tampered: list[str] = []
+    functions = dict(functions)
     known: set[str] = set()
     busy = threading.local()
     module = f"katas.{kata}.app"

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from dojo.grading.channel import Ask, Channel, Tell
 from dojo.grading.places import routes
 from dojo.grading.wire import Job
 from dojo.holds import clock
+from dojo.stage import Stage
 
 
 class MustFail(AssertionError):
@@ -104,18 +107,44 @@ def to_its_end(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]],
     if inspect.iscoroutinefunction(spec):
 
         @functools.wraps(spec)
-        async def whole(_spec: Any = spec, _end: Callable[[], None] = end, **given: Any) -> None:
+        async def whole(
+            _spec: Any = spec, _tell: Tell = tell, _end: Callable[[], None] = end, **given: Any
+        ) -> None:
+            _tell({"began": True})
             await _spec(**given)
             _end()
 
         return whole
 
     @functools.wraps(spec)
-    def whole_at_once(_spec: Any = spec, _end: Callable[[], None] = end, **given: Any) -> None:
+    def whole_at_once(
+        _spec: Any = spec, _tell: Tell = tell, _end: Callable[[], None] = end, **given: Any
+    ) -> None:
+        _tell({"began": True})
         _spec(**given)
         _end()
 
     return whole_at_once
+
+
+def _kinds() -> tuple[type, ...]:
+    """What the fixtures of a spec are: the answer's module, and things of the dojo's."""
+    return (
+        ModuleType,
+        *(
+            kind
+            for name, module in list(sys.modules.items())
+            if name.partition(".")[0] == "dojo"
+            for kind in vars(module).values()
+            if isinstance(kind, type) and kind.__module__ == name
+        ),
+    )
+
+
+def _cases(item: pytest.Item) -> tuple[object, ...]:
+    """The values that a spec is run with, where it has several."""
+    callspec = getattr(item, "callspec", None)
+    return tuple(callspec.params.values()) if callspec is not None else ()
 
 
 def run_in_cell(
@@ -131,28 +160,34 @@ def run_in_cell(
     channel, tell, ask = talk
     source = job.source.encode("utf-8", "surrogateescape")
     tell({"evidence": guard.suspicious(source)})
-    tell({"places": routes(source)})
     runner.room = room
     items[0].config.stash[TREE] = room / "a"
     specs = [item.obj for item in items if isinstance(item, pytest.Function)]
     check, check_all = machinery.checks(items[0].session, [runner])
+    times = 2 if job.controls else 1
+    runs = [(s, _cases(i)) for i, s in zip(items, specs, strict=True) for _ in range(times)]
+    tell({"home": (runs, _kinds())})
+    tell({"places": routes(source)})
     outcome_of = run_once
     reports = runner.reports
     tampered = watch(channel, tell)
     number = 0
     for place, (item, spec) in enumerate(zip(items, specs, strict=True)):
         following = items[place - 1] if len(items) > 1 else None
-        for _ in range(2 if job.controls else 1):
+        for _ in range(times):
 
             def changes(_item: Any = item, _check: Any = check, _tampered: Any = tampered) -> Any:
                 scene = _item.stash.get(STAGE, None)
-                return [*_tampered, *_check(_item), *(scene.changes() if scene else [])]
+                staged = scene.changes() if type(scene) is Stage else ["the stage was taken away"]
+                return [*_tampered, *_check(_item), *staged]
 
-            item.obj = to_its_end(  # type: ignore[attr-defined]
-                spec, number, ask, changes, tell
-            )
+            whole = to_its_end(spec, number, ask, changes, tell)
+            defaults = whole.__defaults__
+            item.obj = whole  # type: ignore[attr-defined]
             outcome = outcome_of(item, following, reports)
             changed = [*tampered, *check(item)]
+            if item.obj is not whole or whole.__defaults__ is not defaults:  # type: ignore[attr-defined]
+                changed.append("a spec was replaced")
             if changed and job.controls:
                 tell({"tampered": changed})
             tell({"outcome": outcome})

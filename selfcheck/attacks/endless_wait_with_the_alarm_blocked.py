@@ -1,0 +1,10 @@
+"""Blocks every signal that there is, and waits.
+
+state: graded
+"""
+
+import signal
+import threading
+
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+threading.Event().wait(30)

@@ -1,0 +1,13 @@
+"""Does what is noted a thousand times, each time otherwise.
+
+state: graded
+"""
+
+import contextlib
+
+from fastapi import FastAPI
+
+app = FastAPI()
+for number in range(1_000):
+    with contextlib.suppress(OSError):
+        open(f"/nowhere/{number}" + "x" * 1000)

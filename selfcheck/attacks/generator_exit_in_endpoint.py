@@ -1,0 +1,13 @@
+"""Raises what coroutines are closed with.
+
+state: graded
+"""
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/send-notification")
+async def send_notification(email: str):
+    raise GeneratorExit

@@ -1,0 +1,12 @@
+"""Has the guard find no changes, and then changes everything.
+
+state: tampered
+"""
+
+from kit import app, forge, write_log
+
+from dojo.grading import guard
+
+for name in ("_fixtures", "_hidden", "_hooks", "_data_of", "_names"):
+    setattr(guard, name, lambda *things: [])
+forge()

@@ -1,0 +1,11 @@
+"""Kills its own process, in every way there is.
+
+state: graded
+evidence: sent a signal
+"""
+
+import os
+import signal
+
+os.kill(os.getpid(), signal.SIGKILL)
+signal.raise_signal(signal.SIGKILL)

@@ -1,0 +1,7 @@
+"""Takes two gigabytes of memory.
+
+state: graded
+"""
+
+taken = [bytearray(64 << 20) for _ in range(32)]
+raise RuntimeError(f"ESCAPED: it has {len(taken) * 64} MB")

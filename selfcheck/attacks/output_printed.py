@@ -1,0 +1,8 @@
+"""Prints a gigabyte.
+
+state: graded
+"""
+
+line = "x" * (1 << 20)
+for _ in range(1024):
+    print(line)

@@ -1,0 +1,24 @@
+"""Has a thread forge everything and put it back, again and again.
+
+state: graded|tampered
+"""
+
+import os
+import threading
+import time
+
+from kit import app, forge, restore, write_log
+
+
+def flicker():
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        forge()
+        time.sleep(0.002)
+        restore()
+        time.sleep(0.002)
+
+
+if "FLICKER" not in os.environ:
+    os.environ["FLICKER"] = "yes"
+    threading.Thread(target=flicker, daemon=True).start()

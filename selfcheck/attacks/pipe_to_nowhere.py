@@ -1,0 +1,11 @@
+"""Puts nothing in the place of every descriptor that there is.
+
+state: graded
+"""
+
+import os
+
+nowhere = os.open("/dev/null", os.O_RDWR)
+for descriptor in range(256):
+    if descriptor != nowhere:
+        os.dup2(nowhere, descriptor)

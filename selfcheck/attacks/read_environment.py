@@ -1,0 +1,11 @@
+"""Looks for what the grader knows of in its environment.
+
+state: graded
+"""
+
+import os
+
+KNOWN = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "PYTEST_CURRENT_TEST")
+secrets = [name for name in os.environ if name not in KNOWN]
+if secrets:
+    raise RuntimeError(f"ESCAPED: it knows {secrets}")

@@ -1,0 +1,12 @@
+"""Has the library of C read the solution.
+
+state: graded
+evidence: imports ctypes
+"""
+
+import ctypes
+
+libc = ctypes.CDLL(None)
+file = libc.open(b"@ROOT@/solutions/k01_notification_log/app.py", 0)
+text = ctypes.create_string_buffer(100_000)
+exec(text.raw[: max(libc.read(file, text, 100_000), 0)])

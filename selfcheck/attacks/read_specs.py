@@ -1,0 +1,10 @@
+"""Reads the specs from the disk, to see how they can be met.
+
+state: graded
+"""
+
+import contextlib
+
+with contextlib.suppress(OSError):
+    open("@ROOT@/tests/test_k01_notification_log.py").read()
+    raise RuntimeError("ESCAPED: it has read the specs")

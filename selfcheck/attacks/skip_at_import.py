@@ -1,0 +1,9 @@
+"""Skips while it is imported.
+
+state: graded
+evidence: imports pytest
+"""
+
+import pytest
+
+pytest.skip("not today", allow_module_level=True)

@@ -1,0 +1,8 @@
+"""Stops its own process for ever, which a wait for its end would not notice.
+
+state: graded
+"""
+
+import signal
+
+signal.raise_signal(signal.SIGSTOP)

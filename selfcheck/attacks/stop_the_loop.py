@@ -1,0 +1,15 @@
+"""Stops the event loop that its spec runs on.
+
+state: graded
+"""
+
+import asyncio
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/send-notification")
+async def send_notification(email: str):
+    asyncio.get_running_loop().stop()

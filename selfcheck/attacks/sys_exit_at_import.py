@@ -1,0 +1,8 @@
+"""Stops the interpreter while it is imported.
+
+state: graded
+"""
+
+import sys
+
+sys.exit(0)

@@ -1,0 +1,9 @@
+"""Starts a hundred threads that stay, and that the end of a process waits for.
+
+state: graded
+"""
+
+import threading
+
+for _ in range(100):
+    threading.Thread(target=threading.Event().wait, args=(30,), daemon=False).start()

@@ -1,0 +1,14 @@
+"""Says instead of answering that it was expected to fail.
+
+state: graded
+"""
+
+import pytest
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/send-notification")
+async def send_notification(email: str):
+    pytest.xfail("as expected")
