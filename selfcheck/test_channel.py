@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from dojo.finding import Finding
 from dojo.grading.cell import Limits
 from dojo.grading.channel import open_channel, seal
 from dojo.grading.keeper import Ear, plan
+from dojo.grading.runner import to_its_end
 from dojo.grading.wire import Job, Said
 
 KEY = b"k" * 32
@@ -131,25 +133,103 @@ def test_each_spec_has_a_run_that_counts_and_one_that_must_fail():
     assert plan(SPECS, Job("k01", "", Limits(), controls=False)) == [(s, False) for s in SPECS]
 
 
-def test_what_is_told_arrives_and_what_is_asked_is_answered():
+class Cell:
+    """Both ends of a channel, and what a runner would do with it."""
+
+    def __init__(self, replies: bytes) -> None:
+        self.reading, writing = os.pipe()
+        asked, answering = os.pipe()
+        os.write(answering, replies)
+        _, self.tell, self.ask = open_channel(writing, asked, KEY, lambda frame: False)
+
+    def run(self, *specs: Callable[[], None]) -> list[bool]:
+        """Run these as a runner does, and say for each whether it passed."""
+        self.tell({"home": ([(spec, ()) for spec in specs], ())})
+        passed = []
+        for number, spec in enumerate(specs):
+            whole = to_its_end(spec, number, self.ask, list, self.tell)
+            try:
+                whole()
+            except AssertionError:
+                passed.append(False)
+            else:
+                passed.append(True)
+            self.tell({"outcome": number})
+        self.tell({"end": True})
+        return passed
+
+    def lines(self) -> list[Any]:
+        """What has come out of it, each line with its right seal."""
+        lines = os.read(self.reading, 100_000).splitlines()
+        for number, line in enumerate(lines):
+            assert line[:32] == seal(KEY, number, line[32:])
+        return [json.loads(line[32:]) for line in lines]
+
+
+def fine() -> None:
+    """A spec that passes."""
+
+
+def wrong() -> None:
+    """A spec that does not."""
+    raise AssertionError
+
+
+def test_what_is_told_arrives():
     """Emoji and what is no text included."""
-    reading, writing = os.pipe()
-    replies, answering = os.pipe()
-    channel, tell, ask = open_channel(writing, replies, KEY, lambda frame: False)
-    os.write(answering, b"yn")
+    cell = Cell(b"")
 
-    tell({"evidence": ["👩‍👩‍👧 \ud800"]})
-    answers = [ask(0), ask(1)]
+    cell.tell({"evidence": ["👩‍👩‍👧 \ud800"]})
 
-    lines = os.read(reading, 10_000).splitlines()
-    texts = [line[32:] for line in lines]
-    assert answers == [True, False]
-    assert [json.loads(text) for text in texts] == [
-        {"evidence": ["👩‍👩‍👧 ?"]},
+    assert cell.lines() == [{"evidence": ["👩‍👩‍👧 ?"]}]
+
+
+def test_a_spec_passes_only_when_the_keeper_says_so():
+    """And one that fails by itself has never come to its end."""
+    cell = Cell(b"yn")
+
+    assert cell.run(fine, fine, wrong) == [True, False, False]
+    assert cell.lines() == [
         {"reached": 0},
+        {"outcome": 0},
         {"reached": 1},
+        {"outcome": 1},
+        {"outcome": 2},
+        {"end": True},
     ]
-    assert [line[:32] for line in lines] == [seal(KEY, n, text) for n, text in enumerate(texts)]
-    for descriptor in (reading, writing, replies, answering):
-        os.close(descriptor)
-    channel.close()
+
+
+def asks_itself(cell: Cell) -> None:
+    cell.ask(0)
+
+
+def tells_by_itself(cell: Cell) -> None:
+    cell.tell({"home": ([(fine, ())], ())})
+    (lambda: cell.tell({"outcome": 0}))()
+
+
+def runs_another_spec(cell: Cell) -> None:
+    cell.tell({"home": ([(wrong, ())], ())})
+    to_its_end(fine, 0, cell.ask, list, cell.tell)()
+
+
+def ends_what_it_has_not_begun(cell: Cell) -> None:
+    cell.tell({"home": ([(fine, ())], ())})
+    whole = to_its_end(fine, 0, cell.ask, list, cell.tell)
+    whole.__defaults__[2]()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the channel ends its process")
+@pytest.mark.parametrize(
+    "speak", [asks_itself, tells_by_itself, runs_another_spec, ends_what_it_has_not_begun]
+)
+def test_nobody_speaks_in_the_place_of_the_runner(speak):
+    """It is the frame that counts, which cannot be forged; and then the process is at its end."""
+    child = os.fork()
+    if child == 0:
+        cell = Cell(b"yyyy")
+        try:
+            speak(cell)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 70
