@@ -18,7 +18,7 @@ import socket
 import struct
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -395,10 +395,3 @@ def _checked(result: int, name: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
-
-
-def processes_of(parent: int) -> Iterator[int]:
-    """The children of a process, where the system tells (Linux)."""
-    with contextlib.suppress(OSError, ValueError):
-        for file in Path(f"/proc/{parent}/task").glob("*/children"):
-            yield from map(int, file.read_text().split())

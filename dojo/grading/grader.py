@@ -135,12 +135,13 @@ def verdict(kata: Kata, specs: Specs, file: str, said: Said) -> KataResult:
     tampered = list(said.tampered)
     if said.broken:
         tampered.append("something else than the specs wrote to the pipe of the results")
+    known = {name for name, _ in specs}
     own: dict[str, dict[str, Any]] = {}
     controls: dict[str, dict[str, Any]] = {}
     for outcome in said.outcomes:
         side = controls if outcome.get("control") else own
         name = str(outcome.get("spec"))
-        if name in side or name not in dict(specs):
+        if name in side or name not in known:
             tampered.append(f"a result that nobody asked for: {name}")
         side[name] = outcome
     points = spread(kata.points, len(specs))

@@ -1,8 +1,7 @@
 """The guard inside the process of an answer: is the machinery still what it was, and what did the
 answer do that an honest one never does?
 
-The first is a verdict (`Machinery.changes`), the second is evidence for a human to read (`watch`).
-Nothing that an answer could find by its name keeps a reference to either.
+The first is a verdict (`Machinery.checks`), the second is evidence for a human to read (`watch`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from types import FrameType
 
 from pydantic import ValidationError
 
-from dojo.grading.cell import Cell, processes_of
+from dojo.grading.cell import Cell
 from dojo.grading.channel import SEAL, Ask, Channel, Tell, open_channel, seal
 from dojo.grading.wire import Job, Message, Said
 
@@ -71,7 +71,7 @@ def keep(
     finally:
         os.close(reading)
         os.close(answering)
-        _end(child, said)
+        _end(child, said, memory)
         memory.close()
         if not cell.walls:
             remove(room)
@@ -272,10 +272,10 @@ class Memory:
             return 0
         total = 0
         files: dict[tuple[int, int], int] = {}
-        waiting = self._children(self._parent)
+        waiting = self.children(self._parent)
         while waiting:
             process = waiting.pop()
-            waiting += self._children(process)
+            waiting += self.children(process)
             with contextlib.suppress(OSError, ValueError, IndexError):
                 resident, shared = self._read(f"{process}/statm").split()[1:3]
                 total += (int(resident) - int(shared)) * self._page
@@ -286,24 +286,31 @@ class Memory:
                 files |= self._files(process)
         return total + sum(files.values())
 
-    def _children(self, process: int) -> list[int]:
-        with contextlib.suppress(OSError, ValueError):
-            return [int(c) for c in self._read(f"{process}/task/{process}/children").split()]
-        return []
+    def children(self, process: int) -> list[int]:
+        """The processes that any thread of a process has started; none where nobody tells."""
+        found: list[int] = []
+        with contextlib.suppress(OSError):
+            for thread in self._names(f"{process}/task"):
+                with contextlib.suppress(OSError, ValueError):
+                    found += map(int, self._read(f"{process}/task/{thread}/children").split())
+        return found
 
     def _files(self, process: int) -> dict[tuple[int, int], int]:
         """The size of each open file that has no name any more."""
         found = {}
-        folder = os.open(f"{process}/fd", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._proc)
-        try:
-            for name in os.listdir(folder):
-                with contextlib.suppress(OSError):
-                    about = os.stat(name, dir_fd=folder)
-                    if stat.S_ISREG(about.st_mode) and about.st_nlink == 0:
-                        found[about.st_dev, about.st_ino] = about.st_blocks * 512
-        finally:
-            os.close(folder)
+        for name in self._names(f"{process}/fd"):
+            with contextlib.suppress(OSError):
+                about = os.stat(f"{process}/fd/{name}", dir_fd=self._proc)
+                if stat.S_ISREG(about.st_mode) and about.st_nlink == 0:
+                    found[about.st_dev, about.st_ino] = about.st_blocks * 512
         return found
+
+    def _names(self, folder: str) -> list[str]:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._proc)
+        try:
+            return os.listdir(opened)
+        finally:
+            os.close(opened)
 
     def _read(self, name: str) -> str:
         opened = os.open(name, os.O_RDONLY, dir_fd=self._proc)
@@ -344,7 +351,7 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _end(child: int, said: Said) -> None:
+def _end(child: int, said: Said, memory: Memory) -> None:
     """See to it that the process, and all that it started, are gone."""
     finished = said.ended == "" and not said.broken
     end = time.monotonic() + (GRACE if finished else 0.0)
@@ -362,7 +369,7 @@ def _end(child: int, said: Said) -> None:
         _, status = os.waitpid(child, 0)
     if finished and not said.ended:
         said.ended = _how(status)
-    _clear_up()
+    _clear_up(memory)
 
 
 def _how(status: int) -> str:
@@ -376,11 +383,11 @@ def _how(status: int) -> str:
     return f"its process ended by itself, with exit code {os.WEXITSTATUS(status)}"
 
 
-def _clear_up() -> None:
+def _clear_up(memory: Memory) -> None:
     """Kill what the process left behind, which became this one's children when it ended."""
     end = time.monotonic() + GRACE
     while time.monotonic() < end:
-        for orphan in processes_of(os.getpid()):
+        for orphan in memory.children(os.getpid()):
             with contextlib.suppress(OSError):
                 os.kill(orphan, signal.SIGKILL)
         try:

@@ -8,6 +8,8 @@ right, it does to its control too; and a control that passes gives it away.
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import shutil
 import sys
 import tempfile
@@ -92,8 +94,6 @@ def to_its_end(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]],
 
     What it needs is in its defaults and not in cells, which anybody could fill with something else.
     """
-    import functools
-    import inspect
 
     def end(
         _number: int = number, _ask: Ask = ask, _check: Any = check, _tell: Tell = tell

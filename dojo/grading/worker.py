@@ -5,7 +5,7 @@ processes, from the most to the least trusted:
 
 - the worker, which takes jobs from a socket and runs no answer;
 - a keeper for each job, which builds the cell, watches the clock, and passes on what was said;
-- in the cell, the process in which an answer and its controls run.
+- in the cell, the process in which an answer runs.
 
 Where there is no fork, each answer is run by a worker of its own, which gets its one job on the
 standard input (`--once`).
