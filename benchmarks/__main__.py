@@ -27,7 +27,7 @@ addopts = --no-header
 asyncio_mode = auto
 asyncio_default_fixture_loop_scope = function
 """
-GREEN = ("--answers", "solutions")
+GREEN = ("--solutions", "solutions")
 COLLECT = ("--collect-only", "-q")
 
 

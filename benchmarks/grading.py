@@ -91,7 +91,7 @@ def loop(submissions: list[Path]) -> list[float]:
         ]
         began = time.perf_counter()
         subprocess.run(
-            [*words, f"--answers={submission}"], stdout=subprocess.DEVNULL, cwd=ROOT, check=False
+            [*words, f"--solutions={submission}"], stdout=subprocess.DEVNULL, cwd=ROOT, check=False
         )
         seconds.append(time.perf_counter() - began)
     return seconds

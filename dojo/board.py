@@ -12,6 +12,7 @@ import pytest
 
 from dojo.catalogue import Kata
 from dojo.finding import Finding, title_of
+from dojo.solutions import Solutions
 
 COLOURS: dict[str, dict[str, bool]] = {
     "green": {"green": True, "bold": True},
@@ -81,9 +82,9 @@ def _unexplained(kata: Kata, node: str) -> Finding:
 class Board:
     """A plugin that collects the reports of specs, and shows them in its own way."""
 
-    def __init__(self, katas: dict[str, Kata], tree: Path, config: pytest.Config) -> None:
+    def __init__(self, katas: dict[str, Kata], solutions: Solutions, config: pytest.Config) -> None:
         self.scores = {name: Score(kata) for name, kata in katas.items()}
-        self.tree = tree
+        self.solutions = solutions
         self.config = config
 
     def expect(self, nodes: Iterable[str]) -> None:
@@ -253,7 +254,7 @@ class Screen:
             self.tw.line(
                 "Welcome! Nothing is filled in yet, so everything is red. That is how it begins."
             )
-        file = self.board.tree / score.kata.name / "app.py"
+        file = self.board.solutions.file(score.kata)
         self.tw.line(
             f"Next: {score.kata.number}, {score.kata.title} ({score.kata.minutes} minutes)"
         )

@@ -32,7 +32,7 @@ _clock: Clock | None = None
 class Clock:
     """Frozen time.
 
-    `now` moves only by `tick`, or by the sleeps of an answer.
+    `now` moves only by `tick`, or by the sleeps of a solution.
     """
 
     __slots__ = (
@@ -64,7 +64,7 @@ class Clock:
 def frozen_clock() -> Iterator[Clock]:
     """Freeze the time at `START`.
 
-    Load the answer before: a model looked up while frozen fails.
+    Load the solution before: a model looked up while frozen fails.
     """
     global _clock
     import pydantic.v1  # noqa: F401  (FastAPI imports it with the first route, and that fails while frozen)
@@ -96,7 +96,7 @@ def _restart_stop_watches(freezer: Any) -> None:
 def install() -> None:
     """Replace the three sleeps in this process; once is enough.
 
-    Only answers notice.
+    Only solutions notice.
     """
     time.sleep = _time_sleep  # type: ignore[assignment]
     asyncio.sleep = _asyncio_sleep
@@ -109,12 +109,12 @@ def _note(seconds: float, *, blocking: bool) -> None:
         timeline.record("sleep", f"{seconds:g} s", blocking=blocking)
 
 
-def _is_the_answers() -> bool:
+def _is_the_solutions() -> bool:
     return witness() is not None and owner() is not None
 
 
 def _time_sleep(seconds: float, /) -> None:
-    if not _is_the_answers():
+    if not _is_the_solutions():
         return _real_time_sleep(seconds)
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
@@ -127,14 +127,14 @@ def _time_sleep(seconds: float, /) -> None:
 
 
 async def _asyncio_sleep(delay: float, result: Any = None) -> Any:
-    if delay <= 0 or not _is_the_answers():
+    if delay <= 0 or not _is_the_solutions():
         return await _real_asyncio_sleep(delay, result)
     await _pass(delay)
     return result
 
 
 async def _anyio_sleep(delay: float) -> None:
-    if delay <= 0 or not _is_the_answers():
+    if delay <= 0 or not _is_the_solutions():
         return await _real_anyio_sleep(delay)
     await _pass(delay)
 

@@ -134,7 +134,7 @@ _installed = False
 
 
 def use(database: Database | None) -> None:
-    """Make `database` the one in force, and close what answers have left open in the one
+    """Make `database` the one in force, and close what solutions have left open in the one
     before."""
     global _database
     _database = database
@@ -143,7 +143,7 @@ def use(database: Database | None) -> None:
 
 
 def install() -> None:
-    """Listen to all SQLAlchemy engines of this process; to be called before an answer makes
+    """Listen to all SQLAlchemy engines of this process; to be called before a solution makes
     one."""
     global _installed
     if _installed:

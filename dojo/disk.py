@@ -1,4 +1,4 @@
-"""The observer of files: what an answer opens and writes in the working directory of a spec.
+"""The observer of files: what a solution opens and writes in the working directory of a spec.
 
 Opening is seen by an audit hook, whatever opens. Writing to a file that was opened earlier is seen
 because `open` hands out a file whose lowest layer notes each write; all layers above it are

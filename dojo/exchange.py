@@ -1,4 +1,4 @@
-"""The exchange: one request and its answer, driven at the ASGI level, with two moments.
+"""The exchange: one request and its response, driven at the ASGI level, with two moments.
 
 *Answered* is when the last byte of the body has been handed to `send`; *finished* is when the app
 callable has returned. Between them background tasks run. The driver is as strict as uvicorn is:
@@ -37,7 +37,7 @@ PATIENCE = 0.4
 
 
 async def _at_once() -> None:
-    """What a server does between the answer and the tasks: nothing."""
+    """What a server does between the response and the tasks: nothing."""
 
 
 async def witnessed(
@@ -47,11 +47,11 @@ async def witnessed(
     scope: Scope,
     receive: Receive,
     send: Send,
-    at_answer: Callable[[], Awaitable[object]] = _at_once,
+    at_response: Callable[[], Awaitable[object]] = _at_once,
 ) -> None:
     """Run one exchange of `app` under any server, noting its moments on the timeline.
 
-    `at_answer` is awaited between the answer and what comes after it.
+    `at_response` is awaited between the response and what comes after it.
     """
     token = here.set(moments)
     task_works_for(asyncio.current_task(), moments)
@@ -69,12 +69,12 @@ async def witnessed(
             for name, value in message.get("headers", ()):
                 if bytes(name).lower() == b"content-length":
                     expected = int(value)
-        elif message["type"] == "http.response.body" and not moments.answered:
+        elif message["type"] == "http.response.body" and not moments.responded:
             sent += len(message.get("body", b""))
             if not message.get("more_body", False) or (expected is not None and sent >= expected):
-                timeline.record("answer", f"{status} to {moments.name}")
-                moments.answered = True
-                await at_answer()
+                timeline.record("response", f"{status} to {moments.name}")
+                moments.responded = True
+                await at_response()
 
     try:
         await app(scope, receive, noting_send)
@@ -87,7 +87,7 @@ async def witnessed(
 
 
 class Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     __slots__ = (
         "_client",
@@ -129,8 +129,8 @@ class Exchange:
         return self._task is not None and self._task.done()
 
     @property
-    def answered(self) -> bool:
-        return self.moments.answered
+    def responded(self) -> bool:
+        return self.moments.responded
 
     def json(self) -> Any:
         """The body as JSON; None where it is none."""
@@ -139,23 +139,23 @@ class Exchange:
         except ValueError:
             return None
 
-    def start(self, *, stop_at_answer: bool) -> None:
-        if not stop_at_answer:
+    def start(self, *, stop_at_response: bool) -> None:
+        if not stop_at_response:
             self._go_on.set()
         self._client.timeline.under_way += 1
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def release(self) -> None:
-        """Let an exchange that stopped at its answer go on to its tasks."""
+        """Let an exchange that stopped at its response go on to its tasks."""
         self._go_on.set()
 
-    async def until_answered(self) -> Exchange:
-        """Wait for the answer.
+    async def until_responded(self) -> Exchange:
+        """Wait for the response.
 
         Raises `AssertionError` where the client would wait for something that is held.
         """
-        await until(lambda: self.answered or self.finished or held(self.number) is not None)
-        if not self.answered and not self.finished:
+        await until(lambda: self.responded or self.finished or held(self.number) is not None)
+        if not self.responded and not self.finished:
             hold = held(self.number)
             awaited = hold.what if hold else "something that never comes"
             raise AssertionError(
@@ -169,12 +169,12 @@ class Exchange:
     async def until_finished(self) -> Exchange:
         """Wait for the end of the app callable, tasks included.
 
-        Raises `AssertionError` where the app did not answer properly, or left something running
+        Raises `AssertionError` where the app did not respond properly, or left something running
         behind it.
         """
         self.release()
         if not await until(lambda: self.finished, seconds=2 * SECONDS):
-            done = "was answered, but its tasks did not end" if self.answered else "got no answer"
+            done = "responded, but its tasks did not end" if self.responded else "did not respond"
             raise AssertionError(
                 f"{self._name} {done} within {2 * SECONDS:g} s: {where_it_is()[0]}"
             )
@@ -213,25 +213,25 @@ class Exchange:
             raise asyncio.CancelledError
         if stopped is not None:
             raise stopped
-        no_answer = self.no_answer()
-        if no_answer is not None:
-            raise no_answer
+        no_response = self.no_response()
+        if no_response is not None:
+            raise no_response
 
-    def no_answer(self) -> NoAnswer | None:
-        """Why there is no proper answer, of an exchange that has finished; None where there is."""
+    def no_response(self) -> NoResponse | None:
+        """Why a finished exchange has no proper response; None where it has one."""
         error = self.raised
         may_raise = self._crashes and not isinstance(error, NotImplementedError)
         if not self.finished or (
-            self.answered and (error is None or may_raise or self.status < 500)
+            self.responded and (error is None or may_raise or self.status < 500)
         ):
             return None
         if error is None:
-            return NoAnswer(f"{self._name} ended without a complete answer", None)
+            return NoResponse(f"{self._name} ended without a complete response", None)
         if isinstance(error, NotImplementedError):
             what = "is not written yet: it raises NotImplementedError"
         else:
             what = f"raised {type(error).__name__} instead of answering: {error}"[:500]
-        return NoAnswer(f"{self._name} {what}", error)
+        return NoResponse(f"{self._name} {what}", error)
 
     async def _run(self) -> None:
         client = self._client
@@ -303,7 +303,7 @@ class Exchange:
             self._complete.set()
 
 
-class NoAnswer(AssertionError):
+class NoResponse(AssertionError):
     """The app raised instead of answering; `cause` is what it raised."""
 
     def __init__(self, message: str, cause: BaseException | None) -> None:
@@ -337,20 +337,20 @@ class Client:
         method: str,
         url: str,
         *,
-        stop_at_answer: bool = False,
+        stop_at_response: bool = False,
         crashes: bool = False,
         **content: Any,
     ) -> Exchange:
         """Start an exchange and go on at once.
 
-        With `stop_at_answer` it does not go past its answer until `release` or `until_finished`;
+        With `stop_at_response` it stops at its response until `release` or `until_finished`;
         with `crashes` the app may raise. `content` is what `httpx.Request` takes: `json`,
         `params`, `data`, `files`, `headers`.
         """
         request = httpx.Request(method, f"http://testserver{url}", **content)
         exchange = Exchange(self, request, crashes=crashes)
         self.exchanges.append(exchange)
-        exchange.start(stop_at_answer=stop_at_answer)
+        exchange.start(stop_at_response=stop_at_response)
         return exchange
 
     async def request(self, method: str, url: str, **options: Any) -> Exchange:
@@ -364,11 +364,11 @@ class Client:
         return await self.request("POST", url, **options)
 
     @asynccontextmanager
-    async def answered(self, method: str, url: str, **options: Any) -> AsyncIterator[Exchange]:
-        """Stop an exchange at its answer for the length of the block; it has finished after the
+    async def responded(self, method: str, url: str, **options: Any) -> AsyncIterator[Exchange]:
+        """Stop an exchange at its response for the length of the block; it has finished after the
         block."""
-        exchange = self.begin(method, url, stop_at_answer=True, **options)
-        await exchange.until_answered()
+        exchange = self.begin(method, url, stop_at_response=True, **options)
+        await exchange.until_responded()
         try:
             yield exchange
         finally:

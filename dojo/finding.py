@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dojo.answers import DoesNotLoad
-from dojo.exchange import NoAnswer
+from dojo.exchange import NoResponse
 from dojo.holds import NeverCame
 from dojo.limit import Overtime
+from dojo.solutions import DoesNotLoad
 from dojo.stage import Stage
 from dojo.timeline import Event, Order, Timeline
 
@@ -21,14 +21,14 @@ PRINTED = 2_000
 ROWS = 60
 WIDTH = 400
 DETAIL = 52
-SILENT = ("request", "answer", "finished", "raised", "log")
+SILENT = ("request", "response", "finished", "raised", "log")
 
 
 @dataclass
 class Finding:
     """A red spec, as plain data that goes through xdist and into a results file.
 
-    `asserted` says that an assertion of the spec failed, as opposed to an answer that crashed.
+    `asserted` says that an assertion of the spec failed, as opposed to a solution that crashed.
     """
 
     kata: str
@@ -74,7 +74,7 @@ def finding(
     found.where = _where(error)
     found.message, found.details = _message(error)
     found.light = _light(error)
-    found.asserted = isinstance(error, AssertionError) and not isinstance(error, NoAnswer)
+    found.asserted = isinstance(error, AssertionError) and not isinstance(error, NoResponse)
     found.printed = printed[:PRINTED] + (
         f"\n… cut, {len(printed):,} characters in all" if len(printed) > PRINTED else ""
     )
@@ -85,23 +85,23 @@ def finding(
 
 
 def _first_cause(error: BaseException, scene: Stage | None) -> BaseException:
-    """An exchange that got no answer, or left its work behind, explains why a spec waited in vain
+    """An exchange that got no response, or left its work behind, explains why a spec waited in vain
     for what comes after it."""
     if scene is None or scene.client is None or not isinstance(error, AssertionError):
         return error
     for exchange in scene.client.exchanges:
-        no_answer = exchange.no_answer()
-        if no_answer is not None and (
-            isinstance(error, NeverCame) or isinstance(no_answer.cause, NotImplementedError)
+        no_response = exchange.no_response()
+        if no_response is not None and (
+            isinstance(error, NeverCame) or isinstance(no_response.cause, NotImplementedError)
         ):
-            return no_answer.with_traceback(error.__traceback__)
+            return no_response.with_traceback(error.__traceback__)
         if exchange.left_behind and isinstance(error, NeverCame):
             return AssertionError(exchange.left_behind).with_traceback(error.__traceback__)
     return error
 
 
 def _message(error: BaseException) -> tuple[str, list[str]]:
-    if isinstance(error, NoAnswer | DoesNotLoad | Overtime):
+    if isinstance(error, NoResponse | DoesNotLoad | Overtime):
         return str(error), []
     if isinstance(error, AssertionError):
         said, _, explained = f"\n{error}".partition("\nassert ")
@@ -118,7 +118,7 @@ def _message(error: BaseException) -> tuple[str, list[str]]:
 def _light(error: BaseException) -> str:
     if isinstance(error, DoesNotLoad):
         return "grey" if not error.file.is_file() else "amber"
-    cause = error.cause if isinstance(error, NoAnswer) else error
+    cause = error.cause if isinstance(error, NoResponse) else error
     return "grey" if isinstance(cause, NotImplementedError) else "red"
 
 
@@ -223,15 +223,15 @@ def _likely(happened: list[str], expected: list[str]) -> str:
             "hands to the endpoint, was the function given and not its result, and did it run "
             "without an exception?"
         )
-    if "answer" in expected:
+    if "response" in expected:
         early = [
             name
-            for name in happened[: happened.index("answer")]
-            if name in expected[expected.index("answer") :]
+            for name in happened[: happened.index("response")]
+            if name in expected[expected.index("response") :]
         ]
         if early:
             return (
-                f"{early[0]!r} came before the answer, so the client had to wait for it: "
+                f"{early[0]!r} came before the response, so the client had to wait for it: "
                 "do not call the function in the endpoint, hand it to background_tasks.add_task"
             )
     return (

@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 
 from dojo import postbox as postboxes
-from dojo.answers import DoesNotLoad
 from dojo.catalogue import Kata
 from dojo.clock import Clock, frozen_clock
 from dojo.database import Database
@@ -20,11 +19,12 @@ from dojo.images import Darkroom
 from dojo.logs import Logs
 from dojo.postbox import Postbox
 from dojo.services import Services
+from dojo.solutions import DoesNotLoad, Solutions
 from dojo.stage import Stage, client_of, loaded, stage
 from dojo.timeline import Timeline
 
 KATA = pytest.StashKey[Kata]()
-TREE = pytest.StashKey[Path]()
+SOLUTIONS = pytest.StashKey[Solutions]()
 STAGE = pytest.StashKey[Stage]()
 
 
@@ -38,10 +38,10 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
 
 @pytest.fixture
 def kata(request: pytest.FixtureRequest, scene: Stage) -> Iterator[ModuleType]:
-    """The answer under test, loaded anew from the answers tree in force."""
-    item, config = request.node, request.config
+    """The solution under test, loaded anew from the solutions tree in force."""
+    kata, config = request.node.stash[KATA], request.config
     try:
-        with loaded(item.stash[KATA], config.stash[TREE]) as module:
+        with loaded(kata, config.stash[SOLUTIONS].file(kata)) as module:
             yield module
     except DoesNotLoad as failure:
         raise failure.with_traceback(None) from None
@@ -49,7 +49,7 @@ def kata(request: pytest.FixtureRequest, scene: Stage) -> Iterator[ModuleType]:
 
 @pytest_asyncio.fixture
 async def client(kata: ModuleType, scene: Stage) -> AsyncIterator[Client]:
-    """A client that drives one exchange a request with the answer's app."""
+    """A client that drives one exchange a request with the solution's app."""
 
     async with client_of(kata.app, scene) as client:
         yield client

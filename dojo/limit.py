@@ -1,4 +1,4 @@
-"""The time limit of a spec, and where an answer was when it ran out.
+"""The time limit of a spec, and where a solution was when it ran out.
 
 pytest-timeout measures the time; its two hooks let a plugin say what happens at the end of it.
 Where there is no SIGALRM (Windows), pytest-timeout's own thread method is left in charge.
@@ -27,7 +27,7 @@ LAST_WORDS = 3
 class Overtime(BaseException):
     """A spec did not finish in time.
 
-    Not an `Exception`, so that an answer does not swallow it.
+    Not an `Exception`, so that a solution does not swallow it.
     """
 
     def __init__(self, seconds: float, where: str, line: int) -> None:
@@ -77,13 +77,13 @@ def _is_ours(item: pytest.Item) -> bool:
 
 
 def where_it_is(frame: FrameType | None = None) -> tuple[str, int]:
-    """A sentence about the innermost place in an answer that is still running, and its line."""
+    """A sentence about the innermost place in a solution that is still running, and its line."""
     for found, how in _places(frame):
         file, line = found
         source = linecache.getline(file, line).strip()
         shown = f" `{source}`" if source else ""
         return f"{how} at {Path(file).name}:{line}{shown}", line
-    return "nothing of the answer was running: something waits for what never comes", 0
+    return "nothing of the solution was running: something waits for what never comes", 0
 
 
 def _places(frame: FrameType | None) -> Iterator[tuple[tuple[str, int], str]]:
@@ -118,7 +118,7 @@ def _tasks() -> set[asyncio.Task[Any]]:
 
 
 def _stop_threads() -> None:
-    """Ask every thread that runs an answer to end: an endless loop would eat the later specs'
+    """Ask every thread that runs a solution to end: an endless loop would eat the later specs'
     time."""
     for ident, top in sys._current_frames().items():
         frame: FrameType | None = top

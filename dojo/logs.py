@@ -1,4 +1,4 @@
-"""The observer of logging, and the undoing of what an answer does to `logging`."""
+"""The observer of logging, and the undoing of what a solution does to `logging`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Logs:
 def logging_observed() -> Iterator[Logs]:
     """Listen to the logger `kata`, and put all loggers back afterwards as they were.
 
-    Not by a handler: an answer that configures logging would take it away.
+    Not by a handler: a solution that configures logging would take it away.
     """
     before = {name: _state(logger) for name, logger in _loggers().items()}
     disabled = logging.root.manager.disable
@@ -71,7 +71,7 @@ def _is_the_katas(name: str) -> bool:
 
 
 def _forget_the_katas() -> None:
-    """The next answer makes the logger anew: `dictConfig` disables those that are already there."""
+    """Let the next solution make the logger anew: `dictConfig` disables loggers that exist."""
     known = logging.root.manager.loggerDict
     for name in [name for name in known if _is_the_katas(name)]:
         del known[name]

@@ -1,4 +1,4 @@
-"""The network guard: an answer reaches the dojo's doubles and nothing else."""
+"""The network guard: a solution reaches the dojo's doubles and nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _mail: Callable[[socket.socket], tuple[str, int]] | None = None
 
 
 class NothingGoesOut(ConnectionRefusedError):
-    """The answer tried to reach something on the network that is not one of the dojo's doubles."""
+    """The solution tried to reach something that is not one of the dojo's doubles."""
 
 
 def route_mail(server: Callable[[socket.socket], tuple[str, int]] | None) -> None:
@@ -29,7 +29,7 @@ def route_mail(server: Callable[[socket.socket], tuple[str, int]] | None) -> Non
 
 
 def loading(now: bool) -> None:
-    """Whether an answer is being imported, which counts as its doing although no exchange runs."""
+    """Whether a solution is being imported, which counts as its doing although no exchange runs."""
     global _loading
     _loading = now
 
@@ -50,7 +50,7 @@ _real_connect = socket.socket.connect
 _real_getfqdn = socket.getfqdn
 
 
-def _is_the_answers() -> bool:
+def _is_the_solutions() -> bool:
     return owner() is not None or _loading
 
 
@@ -80,7 +80,7 @@ def _is_mail(address: Any) -> bool:
 
 
 def _connecting(sock: Any, address: Any) -> None:
-    if not _is_the_answers() or _own_pair():
+    if not _is_the_solutions() or _own_pair():
         return
     if not isinstance(address, tuple):
         _refuse(os.fsdecode(address), NothingGoesOut)
@@ -91,7 +91,7 @@ def _connecting(sock: Any, address: Any) -> None:
 
 def _resolving(host: Any, *rest: Any) -> None:
     name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-    if _is_the_answers() and name not in (None, "", *LOCAL):
+    if _is_the_solutions() and name not in (None, "", *LOCAL):
         _refuse(str(name), socket.gaierror)
 
 

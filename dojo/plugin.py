@@ -1,8 +1,9 @@
-"""The pytest plugin: which answers are under test, what a red spec says, and the board at the end
+"""The pytest plugin: which solutions are under test, what a red spec says, and the board at the end
 of a run."""
 
 from __future__ import annotations
 
+import argparse
 import gc
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import pytest
 
 from dojo import finding, fixtures, limit
-from dojo.answers import NoAnswers, answers_tree
 from dojo.board import Board
 from dojo.catalogue import BrokenCatalogue, Kata, read_catalogue
-from dojo.fixtures import KATA, STAGE, TREE
+from dojo.fixtures import KATA, SOLUTIONS, STAGE
+from dojo.solutions import NoSolutions, Solutions, find_solutions
 from dojo.timeline import Order, witness
 
 KATAS = pytest.StashKey[dict[str, Kata]]()
@@ -23,32 +24,43 @@ BOARD = pytest.StashKey[Board]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("dojo", "katas about background tasks")
     group.addoption(
-        "--answers",
-        metavar="DIR",
+        "--solutions",
+        metavar="PATH",
         default=None,
-        help="the answers tree to run the specs against: a folder laid out like katas/, "
-        "or a checkout with such a katas/ in it (default: katas)",
+        help="what to run the specs against: a folder laid out like katas/, a checkout with such "
+        "a katas/ in it, the folder of one kata, or one file (default: katas)",
     )
+    group.addoption("--answers", default=None, help=argparse.SUPPRESS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "dojo_limit: a spec; it has a time limit of 5 s.")
     try:
         katas = read_catalogue(config.rootpath)
-        named = config.getoption("--answers")
-        tree = (
-            config.rootpath / "katas"
-            if named is None
-            else answers_tree(config.invocation_params.dir / Path(named).expanduser(), katas)
-        )
-    except (BrokenCatalogue, NoAnswers) as error:
+        solutions = _solutions(config, katas)
+    except (BrokenCatalogue, NoSolutions) as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[KATAS] = katas
-    config.stash[TREE] = tree
-    config.stash[BOARD] = Board(katas, tree, config)
+    config.stash[SOLUTIONS] = solutions
+    config.stash[BOARD] = Board(katas, solutions, config)
     config.pluginmanager.register(config.stash[BOARD], "dojo-board")
     config.pluginmanager.register(fixtures, "dojo-fixtures")
     config.pluginmanager.register(limit, "dojo-limit")
+    if solutions.kata is not None and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        config.args = [str(solutions.kata.spec_file)]
+
+
+def _solutions(config: pytest.Config, katas: dict[str, Kata]) -> Solutions:
+    """What the specs are run against. Raises `NoSolutions`."""
+    named = config.getoption("--solutions")
+    if config.getoption("--answers") is not None:
+        config.issue_config_time_warning(
+            pytest.PytestDeprecationWarning("--answers is called --solutions now"), stacklevel=2
+        )
+        named = named or config.getoption("--answers")
+    if named is None:
+        return Solutions(config.rootpath / "katas")
+    return find_solutions(config.invocation_params.dir / Path(named).expanduser(), katas)
 
 
 def _kata_of(path: Path, config: pytest.Config) -> Kata | None:
@@ -65,11 +77,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("dojo_limit")
             if item.get_closest_marker("timeout") is None and not config.getoption("timeout"):
                 item.add_marker(pytest.mark.timeout(limit.SECONDS))
+    _leave_out_other_katas(config, items)
     config.stash[BOARD].expect(item.nodeid for item in items if KATA in item.stash)
 
 
+def _leave_out_other_katas(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where one file is under test, only the specs of its kata have anything to say."""
+    only = config.stash[SOLUTIONS].kata
+    if only is None:
+        return
+    others = [item for item in items if item.stash.get(KATA, only) != only]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item.stash.get(KATA, only) == only]
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Import what answers need before the first spec runs, so that it is not the slow one."""
+    """Import what solutions need before the first spec runs, so that it is not the slow one."""
     if any(KATA in item.stash for item in session.items) and not session.config.option.collectonly:
         import aiosmtpd.smtp  # noqa: F401
         import sqlalchemy.orm  # noqa: F401

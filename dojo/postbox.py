@@ -75,7 +75,7 @@ class Session:
 class Postbox:
     """What one spec sees of the server.
 
-    The sockets of all sessions are kept, so that a connection which an answer does not close stays
+    The sockets of all sessions are kept, so that a connection which a solution does not close stays
     open: that Python happens to drop it with the last reference is nothing to rely on.
     """
 
@@ -97,7 +97,7 @@ class Postbox:
         self._door: Hold | None = None
 
     def go_down(self) -> None:
-        """From now on nobody answers on the port."""
+        """From now on nobody listens on the port."""
         self._down = True
 
     def refuse(self) -> None:
@@ -200,7 +200,7 @@ class _Handler:
         return "221 Bye"
 
 
-# Bound here, before it is watched: an answer that sends the first mail has not started this thread.
+# Bound here, before it is watched: whoever sends the first mail has not started it.
 _start = threading.Thread.start
 
 

@@ -66,7 +66,7 @@ Reply = int | httpx.Response | Exception | Callable[[], Exception]
 
 def silence(seconds: float = 5.0) -> Exception:
     """A reply: none in time."""
-    return httpx.ReadTimeout(f"no answer within {seconds:g} s")
+    return httpx.ReadTimeout(f"no response within {seconds:g} s")
 
 
 def unreachable() -> Exception:
@@ -169,7 +169,7 @@ def _named(reply: Reply) -> str:
         return str(reply)
     if isinstance(reply, httpx.Response):
         return str(reply.status_code)
-    return "no answer in time" if _is_silent(reply) else "not reachable"
+    return "no response in time" if _is_silent(reply) else "not reachable"
 
 
 class Services:

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import ModuleType
 
 from dojo import (
-    answers,
     clock,
     database,
     disk,
@@ -21,6 +20,7 @@ from dojo import (
     network,
     postbox,
     services,
+    solutions,
     strays,
     timeline,
 )
@@ -95,12 +95,11 @@ def stage(directory: Path) -> Iterator[Stage]:
 
 
 @contextmanager
-def loaded(kata: Kata, tree: Path) -> Iterator[ModuleType]:
-    """Load an answer onto the stage.
+def loaded(kata: Kata, file: Path) -> Iterator[ModuleType]:
+    """Load a solution onto the stage.
 
-    Raises `answers.DoesNotLoad`.
+    Raises `solutions.DoesNotLoad`.
     """
-    file = tree / kata.name / "app.py"
     source = file.read_bytes() if file.is_file() else b""
     if b"sqlalchemy" in source:
         database.install()
@@ -108,13 +107,13 @@ def loaded(kata: Kata, tree: Path) -> Iterator[ModuleType]:
         images.install()
     network.loading(True)
     try:
-        module = answers.load_answer(kata, tree)
+        module = solutions.load_solution(kata, file)
     finally:
         network.loading(False)
     try:
         yield module
     finally:
-        answers.unload(module)
+        solutions.unload(module)
 
 
 @asynccontextmanager

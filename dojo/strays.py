@@ -1,7 +1,7 @@
-"""What an answer starts by itself: asyncio tasks, threads, jobs of an executor.
+"""What a solution starts by itself: asyncio tasks, threads, jobs of an executor.
 
 They are watched for two reasons. Work started in an endpoint may or may not come before the
-answer: at each `send` it gets its chance, so that a race is always lost where the spec looks. And
+solution: at each `send` it gets its chance, so that a race is always lost where the spec looks. And
 nothing may be left behind when the exchange has finished.
 """
 

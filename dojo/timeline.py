@@ -11,19 +11,19 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-MOMENTS = ("request", "answer", "finished")
+MOMENTS = ("request", "response", "finished")
 
 
 @dataclass(eq=False)
 class Moments:
-    """One exchange as its witnesses see it: its number, and whether its answer has gone out.
+    """One exchange as its witnesses see it: its number, and whether its response has gone out.
 
     A witness attributes what it sees to the exchange whose context it runs in (`here`).
     """
 
     number: int
     name: str = ""
-    answered: bool = False
+    responded: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ class Event:
     """One thing that happened.
 
     `blocking` says that it is work that keeps its thread busy, `on_loop` that this thread was the
-    event loop's, `after_answer` that the exchange it belongs to had been answered.
+    event loop's, `after_response` that the exchange it belongs to had been sent.
     """
 
     kind: str
     detail: str = ""
     exchange: int | None = None
     on_loop: bool = False
-    after_answer: bool = False
+    after_response: bool = False
     blocking: bool = False
 
     @property
     def blocks_the_loop(self) -> bool:
-        return self.blocking and self.on_loop and self.after_answer
+        return self.blocking and self.on_loop and self.after_response
 
     def is_a(self, selector: str) -> bool:
         """Whether `selector` names this event: a kind, or a kind and a part of the detail."""
@@ -104,7 +104,7 @@ class Timeline:
             detail,
             exchange=by.number if by else None,
             on_loop=self.on_loop() if on_loop is None else on_loop,
-            after_answer=bool(by and by.answered),
+            after_response=bool(by and by.responded),
             blocking=blocking,
         )
         with self._lock:
@@ -153,16 +153,16 @@ class Timeline:
                 return
 
     def early(self, selector: str, message: str) -> str:
-        """Mark what came before its answer, and give `message` back: for the text of an assert."""
-        self.marked = [event for event in self if event.is_a(selector) and not event.after_answer]
+        """Mark what came before its response; gives `message` back, the text of an assert."""
+        self.marked = [event for event in self if event.is_a(selector) and not event.after_response]
         return message
 
     def on_the_loop(self) -> list[str]:
-        """What kept the event loop busy, also before the answer: in a middleware, say."""
+        """What kept the event loop busy, also before the response: in a middleware, say."""
         return [str(event) for event in self if event.blocking and event.on_loop and event.exchange]
 
     def blocked(self) -> list[str]:
-        """What kept the event loop busy inside a task, after the answer: it should be nothing."""
+        """What kept the event loop busy inside a task, after the response: it should be nothing."""
         return [str(event) for event in self if event.blocks_the_loop]
 
 

@@ -1,4 +1,4 @@
-"""A trial: one answer against the specs of its kata, as findings that can be looked at."""
+"""A trial: one solution against the specs of its kata, as findings that can be looked at."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dojo.grading.wire import Job
 
 @dataclass
 class Trial:
-    """How one answer did: a finding for each red spec, None for each green one, by test name."""
+    """How one solution did: a finding for each red spec, None for each green one, by test name."""
 
     kata: str
-    answer: Path
+    solution: Path
     specs: dict[str, Finding | None] = field(default_factory=dict)
     trouble: str = ""
 
@@ -30,15 +30,15 @@ class Trial:
         return bool(self.specs) and not self.red and not self.trouble
 
 
-def run_trial(warden: Warden, kata: Kata, answer: Path, specs: tuple[str, ...] = ()) -> Trial:
-    """Try one answer file: against all specs of its kata, or those named in `specs`.
+def run_trial(warden: Warden, kata: Kata, solution: Path, specs: tuple[str, ...] = ()) -> Trial:
+    """Try one solution file: against all specs of its kata, or those named in `specs`.
 
     There are no controls. What goes wrong with the process is the trial's `trouble`, not an
     exception.
     """
-    source = answer.read_bytes().decode("utf-8", "surrogateescape")
+    source = solution.read_bytes().decode("utf-8", "surrogateescape")
     said = warden.run(Job(kata.name, source, Limits(), controls=False, specs=specs))
-    trial = Trial(kata.name, answer, trouble=said.trouble)
+    trial = Trial(kata.name, solution, trouble=said.trouble)
     for outcome in said.outcomes:
         found = outcome["finding"]
         trial.specs[outcome["spec"].partition("::")[2]] = Finding.read(found) if found else None

@@ -27,7 +27,7 @@ CALLED = changed("background_tasks.add_task(write_log, ", "write_log(")
 CRASHES = changed(
     '    return {"status"', '    raise LookupError("no such thing")\n    return {"status"'
 )
-LIKELY = "the line was written before the answer"
+LIKELY = "the line was written before the response"
 SPEC = f"tests/test_{KATA}.py"
 Once = Callable[[str, Callable[[], pytest.RunResult]], pytest.RunResult]
 

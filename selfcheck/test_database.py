@@ -38,7 +38,7 @@ async def test_a_commit_is_named_after_the_tables_it_changes(scene, engine):
     await run_tasks(scene, buy)
 
     assert scene.timeline.of("commit") == ["users, orders"]
-    assert scene.timeline.order("answer", "commit") == ["answer", "commit"]
+    assert scene.timeline.order("response", "commit") == ["response", "commit"]
     assert scene.timeline.blocked() == []
 
 
@@ -58,7 +58,7 @@ async def test_what_is_rolled_back_or_only_read_is_no_commit(scene, engine):
     assert users(scene) == []
 
 
-async def test_statements_on_the_loop_block_after_the_answer(scene, engine):
+async def test_statements_on_the_loop_block_after_the_response(scene, engine):
     """Reading blocks as much as writing does."""
 
     async def on_the_loop() -> None:

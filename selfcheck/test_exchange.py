@@ -15,7 +15,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from worlds import app_with, http_only
 
-from dojo.exchange import NoAnswer
+from dojo.exchange import NoResponse
 from dojo.stage import client_of
 
 
@@ -70,12 +70,12 @@ def with_a_thread_of_a_thread() -> None:
         with_a_thread_of_a_thread,
     ],
 )
-async def test_work_started_in_the_endpoint_is_seen_before_the_answer(scene, endpoint):
-    """It may come before the answer on a real server, so here it always does."""
+async def test_work_started_in_the_endpoint_is_seen_before_the_response(scene, endpoint):
+    """It may come before the response on a real server, so here it always does."""
     async with client_of(app_with(endpoint), scene) as client:
         with contextlib.suppress(AssertionError):
-            async with client.answered("POST", "/"):
-                assert scene.timeline.order("write", "answer") == ["write", "answer"]
+            async with client.responded("POST", "/"):
+                assert scene.timeline.order("write", "response") == ["write", "response"]
 
     assert scene.disk.files() == ["seen.txt"]
 
@@ -87,17 +87,24 @@ async def test_nothing_of_the_tasks_has_run_at_the_answer(scene, task):
     async def endpoint(background_tasks: BackgroundTasks) -> None:
         background_tasks.add_task(task)
 
-    async with client_of(app_with(endpoint), scene) as client, client.answered("POST", "/") as post:
+    async with (
+        client_of(app_with(endpoint), scene) as client,
+        client.responded("POST", "/") as post,
+    ):
         await client.give_turns()
-        assert (post.answered, post.finished) == (True, False)
+        assert (post.responded, post.finished) == (True, False)
         assert scene.disk.files() == []
 
     assert post.finished
-    assert scene.timeline.order("answer", "write", "finished") == ["answer", "write", "finished"]
+    assert scene.timeline.order("response", "write", "finished") == [
+        "response",
+        "write",
+        "finished",
+    ]
 
 
 async def test_a_task_that_reads_the_request_finds_the_client_gone(scene):
-    """As under uvicorn: whoever wants the body has to read it before the answer."""
+    """As under uvicorn: whoever wants the body has to read it before the response."""
     found = []
 
     async def endpoint(request: Request, background_tasks: BackgroundTasks) -> None:
@@ -116,7 +123,7 @@ async def test_a_task_that_reads_the_request_finds_the_client_gone(scene):
 
 
 async def test_the_client_is_there_until_its_answer(scene):
-    """`receive` waits before the answer, and says `http.disconnect` after it."""
+    """`receive` waits before the response, and says `http.disconnect` after it."""
     gone = []
 
     async def endpoint(request: Request, background_tasks: BackgroundTasks) -> None:
@@ -133,7 +140,7 @@ async def test_the_client_is_there_until_its_answer(scene):
     assert gone == [False, True]
 
 
-async def test_a_request_is_read_whole_before_the_answer(scene):
+async def test_a_request_is_read_whole_before_the_response(scene):
     """The body, the query and the headers come as they were sent."""
 
     async def endpoint(request: Request) -> list[str]:
@@ -175,7 +182,7 @@ async def test_messages_that_make_no_sense_are_refused(scene, messages, refusal)
 
     async with client_of(app, scene) as client:
         exchange = client.begin("GET", "/")
-        with contextlib.suppress(NoAnswer):
+        with contextlib.suppress(NoResponse):
             await exchange.until_finished()
 
     assert len(refused) == 1
@@ -196,13 +203,13 @@ async def test_the_answer_is_out_with_its_last_byte(scene, sized):
     async with client_of(app, scene) as client:
         exchange = await client.get("/")
 
-    kinds = [event.kind for event in scene.timeline if event.kind in ("sent", "answer")]
-    assert kinds.index("answer") == (2 if sized else 3)
+    kinds = [event.kind for event in scene.timeline if event.kind in ("sent", "response")]
+    assert kinds.index("response") == (2 if sized else 3)
     assert exchange.body == b"abab"
 
 
 async def test_a_stream_is_answered_with_its_last_chunk(scene):
-    """The chunks are made before the answer is complete, the task runs after it."""
+    """The chunks are made before the response is complete, the task runs after it."""
 
     async def chunks():
         for name in ("one", "two"):
@@ -217,7 +224,7 @@ async def test_a_stream_is_answered_with_its_last_chunk(scene):
 
     assert exchange.body == b"onetwo"
     assert scene.timeline.of("chunk") == ["one", "two"]
-    assert scene.timeline.order("chunk", "answer", "write") == ["chunk", "answer", "write"]
+    assert scene.timeline.order("chunk", "response", "write") == ["chunk", "response", "write"]
 
 
 async def test_a_base_http_middleware_does_not_move_the_answer(scene):
@@ -229,11 +236,15 @@ async def test_a_base_http_middleware_does_not_move_the_answer(scene):
 
     app = app_with(endpoint)
     app.middleware("http")(lambda request, call_next: call_next(request))
-    async with client_of(app, scene) as client, client.answered("POST", "/") as exchange:
+    async with client_of(app, scene) as client, client.responded("POST", "/") as exchange:
         assert (exchange.status, exchange.json()) == (200, 1)
         assert scene.disk.files() == []
 
-    assert scene.timeline.order("answer", "write", "finished") == ["answer", "write", "finished"]
+    assert scene.timeline.order("response", "write", "finished") == [
+        "response",
+        "write",
+        "finished",
+    ]
 
 
 async def test_each_exchange_has_its_own_events(scene):
@@ -243,10 +254,10 @@ async def test_each_exchange_has_its_own_events(scene):
         background_tasks.add_task(Path(name).write_text, "x")
 
     async with client_of(app_with(endpoint), scene) as client:
-        ada = client.begin("POST", "/?name=ada", stop_at_answer=True)
-        grace = client.begin("POST", "/?name=grace", stop_at_answer=True)
-        await ada.until_answered()
-        await grace.until_answered()
+        ada = client.begin("POST", "/?name=ada", stop_at_response=True)
+        grace = client.begin("POST", "/?name=grace", stop_at_response=True)
+        await ada.until_responded()
+        await grace.until_responded()
         await grace.until_finished()
         await ada.until_finished()
 
@@ -314,7 +325,7 @@ async def test_a_crash_before_the_answer_is_no_answer(scene):
     """The message names what was raised."""
     async with client_of(app_with(crash), scene) as client:
         with pytest.raises(
-            NoAnswer, match="POST / raised ValueError instead of answering: oh"
+            NoResponse, match="POST / raised ValueError instead of answering: oh"
         ) as no:
             await client.post("/")
 
@@ -338,7 +349,7 @@ async def test_a_crash_after_the_answer_is_kept(scene):
 
     assert exchange.status == 200
     assert isinstance(exchange.raised, ValueError)
-    assert scene.timeline.order("answer", "raised") == ["answer", "raised"]
+    assert scene.timeline.order("response", "raised") == ["response", "raised"]
 
 
 async def test_a_refusal_is_an_answer(scene):
@@ -374,7 +385,7 @@ async def test_a_sys_exit_does_not_end_the_run(scene, endpoint):
     app.get("/alive")(lambda: True)
     async with client_of(app, scene) as client:
         exchange = client.begin("POST", "/")
-        with contextlib.suppress(NoAnswer):
+        with contextlib.suppress(NoResponse):
             await exchange.until_finished()
         assert isinstance(exchange.raised, SystemExit)
         alive = await client.get("/alive")
@@ -385,7 +396,7 @@ async def test_a_sys_exit_does_not_end_the_run(scene, endpoint):
 async def test_a_sys_exit_instead_of_an_answer_is_told(scene):
     """It is no answer."""
     async with client_of(app_with(crash_unnoticed), scene) as client:
-        with pytest.raises(NoAnswer, match="raised SystemExit instead of answering: bye"):
+        with pytest.raises(NoResponse, match="raised SystemExit instead of answering: bye"):
             await client.post("/")
 
 
@@ -402,8 +413,8 @@ async def test_an_exchange_that_is_never_answered_ends_with_a_reason(scene, monk
         with pytest.raises(
             AssertionError, match="is not answered while something that never comes"
         ):
-            await exchange.until_answered()
-        with pytest.raises(AssertionError, match=r"POST / got no answer within 0\.04 s"):
+            await exchange.until_responded()
+        with pytest.raises(AssertionError, match=r"POST / did not respond within 0\.04 s"):
             await exchange.until_finished()
 
 
@@ -415,7 +426,7 @@ async def test_a_task_that_never_ends_is_told(scene, monkeypatch):
         background_tasks.add_task(asyncio.Event().wait)
 
     async with client_of(app_with(endpoint), scene) as client:
-        with pytest.raises(AssertionError, match="was answered, but its tasks did not end"):
+        with pytest.raises(AssertionError, match="responded, but its tasks did not end"):
             await client.post("/")
 
 
@@ -427,7 +438,7 @@ async def test_an_app_that_returns_without_an_answer_is_told(scene):
         pass
 
     async with client_of(app, scene) as client:
-        with pytest.raises(NoAnswer, match="GET / ended without a complete answer"):
+        with pytest.raises(NoResponse, match="GET / ended without a complete response"):
             await client.get("/")
 
 
@@ -443,4 +454,4 @@ async def test_an_answer_that_waits_for_what_is_held_is_told(scene):
         with service.hold():
             exchange = client.begin("POST", "/")
             with pytest.raises(AssertionError, match="not answered while the call GET https://ai"):
-                await exchange.until_answered()
+                await exchange.until_responded()

@@ -557,7 +557,7 @@ def test_gitlab_shows_the_specs_of_the_school_as_tests(school, learner, machine,
     assert suite.get("tests") == "9"
     assert 0 < int(suite.get("failures", "0")) < 9
     assert [path for path in job["artifacts"]["paths"] if not (project / path).is_file()] == []
-    assert "the line is written only after the answer" in done.stdout.lower()
+    assert "the line is written only after the response" in done.stdout.lower()
 
 
 # ----- Gradescope

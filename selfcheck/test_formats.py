@@ -97,7 +97,7 @@ HOSTILE = [
 
 def spec(name: str, passed: bool = True, points: float = 2.5, **more: Any) -> SpecResult:
     if not passed:
-        more = {"message": "the mail came\nbefore the answer", "line": 7} | more
+        more = {"message": "the mail came\nbefore the response", "line": 7} | more
     return SpecResult(
         id=f"tests/test_k01_mail.py::test_{name.replace(' ', '_')}",
         title=name,
@@ -416,7 +416,7 @@ def test_exercism_tells_why_with_the_timeline(context):
     """The timeline is the witness: without it, a learner is told and not shown."""
     (test,) = [t for t in document("exercism", MIXED, context)["tests"] if t["name"] == "another"]
 
-    assert test["message"].startswith("the mail came\nbefore the answer")
+    assert test["message"].startswith("the mail came\nbefore the response")
     assert test["message"].endswith("timeline\n  > mail\n    answer")
 
 
@@ -774,7 +774,7 @@ def test_actions_points_at_each_failed_spec(context):
         "file": "katas/k01_mail/app.py",
         "line": "7",
         "title": "k01: another",
-        "message": "the mail came\nbefore the answer",
+        "message": "the mail came\nbefore the response",
     }
     assert [command["title"] for command in commands] == ["k01: another", "k02: one", "k12: three"]
 
@@ -878,7 +878,7 @@ def test_actions_lists_what_failed_below_the_table(context):
 
     assert {"table", "details", "summary", "li"} <= page.tags
     assert "another" in page.codes
-    assert "the mail came\nbefore the answer" in page.codes
+    assert "the mail came\nbefore the response" in page.codes
     assert "the mail leaves" not in page.codes
     assert {"app.py:9", "the mail leaves"} <= set(tampered.codes)
     assert any("it wrote" in code for code in tampered.codes)

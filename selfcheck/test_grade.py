@@ -108,7 +108,7 @@ def test_verdicts_are_those_of_pytest_spec_for_spec(dojo, tmp_path):
             "-m",
             "pytest",
             "-q",
-            f"--answers={tree}",
+            f"--solutions={tree}",
             f"--junit-xml={tmp_path}/p.xml",
         ],
         cwd=ROOT,
@@ -136,8 +136,8 @@ def test_one_submission_is_shown_to_a_person(dojo, tmp_path):
     done = dojo("grade", submission(tmp_path / "bob", **{KATA: CALLED}), "--kata", "k01")
 
     assert done.returncode == 0
-    assert "red   k01  One task, after the answer" in done.stdout
-    assert "✗ the line is written only after the answer" in done.stdout
+    assert "red   k01  One task, after the response" in done.stdout
+    assert "✗ the line is written only after the response" in done.stdout
     assert "\x1b" not in done.stdout
     assert re.search(r"^bob: [\d.]+/10 points$", done.stdout, re.MULTILINE)
 

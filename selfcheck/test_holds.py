@@ -121,9 +121,9 @@ async def test_all_that_can_finish_does(scene, hold, task):
     """`finish_what_can` leaves what is held, and returns."""
     async with client_of(app_of_tasks(task), scene) as client:
         with hold:
-            exchanges = [client.begin("POST", "/", stop_at_answer=True) for _ in range(3)]
+            exchanges = [client.begin("POST", "/", stop_at_response=True) for _ in range(3)]
             for exchange in exchanges:
-                await exchange.until_answered()
+                await exchange.until_responded()
             await client.finish_what_can(exchanges)
             assert sorted(exchange.finished for exchange in exchanges) == [False, True, True]
             hold.release()

@@ -36,7 +36,7 @@ def test_specs_that_were_not_chosen_are_neither_green_nor_red(project):
     """With -k, the board shows what ran, and calls nothing green that has not run."""
     two_wrong(project)
 
-    chosen = project.run("-k", "only_after_the_answer")
+    chosen = project.run("-k", "only_after_the_response")
 
     assert lights(chosen) == {"k01": "part", "k02": "grey", "k03": "red", "k04": "red"}
     assert [passed for passed, _ in scores(chosen).values()] == [1, 0, 0, 0]
@@ -47,7 +47,7 @@ def test_one_spec_alone_does_not_make_a_kata_green(project):
     """A node id is what an editor's test explorer runs."""
     project.add(KATA, RIGHT)
 
-    one = project.run(f"{SPEC}::test_the_line_is_written_only_after_the_answer")
+    one = project.run(f"{SPEC}::test_the_line_is_written_only_after_the_response")
 
     assert one.ret == pytest.ExitCode.OK
     assert scores(one) == {"k01": (1, 1)}
@@ -105,7 +105,7 @@ def test_there_is_colour_where_it_is_asked_for(project):
     """A projector shows red better than the word."""
     project.add(KATA, CALLED)
 
-    result = project.run("--color=yes", "-k", "only_after_the_answer")
+    result = project.run("--color=yes", "-k", "only_after_the_response")
 
     assert re.search(r"\x1b\[[0-9;]*31m.*● red", said(result))
 
@@ -121,7 +121,7 @@ def test_a_terminal_without_check_marks_gets_ascii_ones(project, monkeypatch, en
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert lights(result) == {"k01": "red"}
     result.stdout.fnmatch_lines(
-        ["x The line is written only after the answer.", "[*] red *k01 *x*"]
+        ["x The line is written only after the response.", "[*] red *k01 *x*"]
     )
     assert "✗" not in said(result)
 
@@ -140,7 +140,7 @@ def test_an_interrupted_run_ends_at_once_and_shows_what_it_knows(project):
     )
     assert process.stdout is not None
     while "here" not in (line := process.stdout.readline()):
-        assert line, "the run ended before the answer was reached"
+        assert line, "the run ended before the response was reached"
 
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=PATIENCE)

@@ -28,7 +28,7 @@ from projects import (
 
 LOUD = changed("    with open", '    print("la" * 500_000)\n    with open', CALLED)
 MAIL = "k02_welcome_email"
-MAILED = (ROOT / "solutions" / MAIL / "wrong" / "mail_before_the_answer.py").read_text("utf-8")
+MAILED = (ROOT / "solutions" / MAIL / "wrong" / "mail_before_the_response.py").read_text("utf-8")
 WORDY = changed('"no such thing"', '"no" * 500_000', CRASHES)
 
 
@@ -132,7 +132,7 @@ def test_all_green_is_exit_code_0_in_a_checkout_that_is_graded(project):
     project.add()
     project.answer(RIGHT, project.path / "submission" / "katas" / KATA)
 
-    result = project.run("--answers", "submission")
+    result = project.run("--solutions", "submission")
 
     assert result.ret == pytest.ExitCode.OK
     assert lights(result) == {"k01": "green"}
@@ -159,14 +159,14 @@ def test_a_red_spec_shows_its_sentence_message_and_reason_and_timeline(wrong):
     """The failure teaches: what was expected, what came, why, and where in the order of things."""
     wrong.stdout.fnmatch_lines(
         [
-            "✗ The line is written only after the answer.",
+            "✗ The line is written only after the response.",
             "  A slow disk must not keep the client waiting.",
             f"  {LIKELY}: *",
             "  expected*",
             "  timeline",
             "    request*POST /send-notification",
             "  > write*log.txt*",
-            "    answer*200 to POST /send-notification",
+            "    response*200 to POST /send-notification",
             f"  {SPEC.replace(KATA, 'k03_called')}:[0-9]*",
         ]
     )
@@ -175,10 +175,12 @@ def test_a_red_spec_shows_its_sentence_message_and_reason_and_timeline(wrong):
 def test_the_offending_line_of_the_timeline_is_marked(verbose):
     """The eye finds it before the reason is read."""
     specs = part(verbose, "k07").split("\n✗ ")
-    spec = next(text for text in specs if text.startswith("The mail leaves only after the answer"))
+    spec = next(
+        text for text in specs if text.startswith("The mail leaves only after the response")
+    )
     marked = [line for line in spec.splitlines() if line.startswith("  >")]
 
-    assert "expected answer, then mail" in spec
+    assert "expected response, then mail" in spec
     assert len(marked) == 1
     assert re.match(r"  > mail +to ada@example.com, 'Welcome!' ", marked[0])
 
@@ -224,7 +226,7 @@ def test_the_report_for_a_ci_is_valid_and_says_why(verbose, ci_report):
         case
         for case in cases
         if case.get("classname") == "tests.test_k03_called"
-        and case.get("name") == "test_the_line_is_written_only_after_the_answer"
+        and case.get("name") == "test_the_line_is_written_only_after_the_response"
     )
     failure = case.find("failure")
 

@@ -49,7 +49,7 @@ async def test_a_mail_is_on_the_timeline_of_its_exchange(scene, postbox):
     exchange = await run_tasks(scene, send)
 
     (mail,) = [event for event in scene.timeline if event.kind == "mail"]
-    assert (mail.exchange, mail.on_loop, mail.after_answer) == (exchange.number, False, True)
+    assert (mail.exchange, mail.on_loop, mail.after_response) == (exchange.number, False, True)
     assert scene.timeline.blocked() == []
 
 

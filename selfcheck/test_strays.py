@@ -192,8 +192,8 @@ async def test_a_job_that_nobody_awaits_is_left_behind_however_quick_it_is(scene
         asyncio.get_running_loop().run_in_executor(None, len, "a")
 
     async with client_of(app_with(endpoint), scene) as client:
-        exchange = client.begin("POST", "/", stop_at_answer=True)
-        await exchange.until_answered()
+        exchange = client.begin("POST", "/", stop_at_response=True)
+        await exchange.until_responded()
         await exchange.until_finished()
 
     async with client_of(app_of_tasks(endpoint), scene) as client:

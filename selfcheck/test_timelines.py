@@ -113,7 +113,7 @@ def set_the_scene(scene: Stage, kata: str) -> None:
 def on_stage(kata: str, directory: Path) -> Iterator[tuple[App, Stage]]:
     """The reference answer of `kata`, on a stage of its own."""
     directory.mkdir()
-    with stage(directory) as scene, loaded(KATAS[kata], SOLUTIONS) as module:
+    with stage(directory) as scene, loaded(KATAS[kata], SOLUTIONS / kata / "app.py") as module:
         set_the_scene(scene, kata)
         yield module.app, scene
 
@@ -166,7 +166,7 @@ class Server:
 
 
 def story(scene: Stage) -> dict[int | None, list[tuple[object, ...]]]:
-    """Each exchange's events in order: kind, detail, on the loop, after the answer, blocking."""
+    """Each exchange's events in order: kind, detail, on the loop, after the response, blocking."""
     told: dict[int | None, list[tuple[object, ...]]] = {}
     for event in scene.timeline:
         told.setdefault(event.exchange, []).append(
@@ -174,7 +174,7 @@ def story(scene: Stage) -> dict[int | None, list[tuple[object, ...]]]:
                 event.kind,
                 IDS.sub("<id>", event.detail),
                 event.on_loop,
-                event.after_answer,
+                event.after_response,
                 event.blocking,
             )
         )
@@ -230,12 +230,12 @@ def test_the_requests_make_a_task_do_something(kata, tmp_path):
     told, _ = asyncio.run(by_exchange(kata, tmp_path / "exchange"))
 
     events = [event for events in told.values() for event in events]
-    kinds = {kind for kind, _, _, after_answer, _ in events if after_answer}
+    kinds = {kind for kind, _, _, after_response, _ in events if after_response}
     assert kinds - {"finished"}, f"nothing is seen after the answers: {events}"
 
 
 async def test_the_client_has_the_whole_answer_while_the_mail_is_held(tmp_path):
-    """That is what "after the answer" means, on a real socket."""
+    """That is what "after the response" means, on a real socket."""
     with on_stage("k02_welcome_email", tmp_path / "uvicorn") as (app, scene):
         with Server(app, scene) as server, scene.postbox.hold() as slow_mail:
             answer = server.answer_to(REQUESTS["k02_welcome_email"][0])
@@ -245,14 +245,21 @@ async def test_the_client_has_the_whole_answer_while_the_mail_is_held(tmp_path):
             server.wait_for_finish()
 
         assert answer == (200, b'{"status":"registered"}')
-        assert kinds[-1] == "answer", "neither the mail nor the end had come while it was held"
-        assert scene.timeline.order("answer", "mail", "finished") == ["answer", "mail", "finished"]
+        assert kinds[-1] == "response", "neither the mail nor the end had come while it was held"
+        assert scene.timeline.order("response", "mail", "finished") == [
+            "response",
+            "mail",
+            "finished",
+        ]
 
 
 async def test_the_client_has_the_whole_answer_while_an_async_task_is_held(tmp_path):
     """A task that awaits does not keep the server from its other requests."""
     paid, refused = REQUESTS["k08_webhook"]
-    with stage(tmp_path) as scene, loaded(KATAS["k08_webhook"], SOLUTIONS) as module:
+    with (
+        stage(tmp_path) as scene,
+        loaded(KATAS["k08_webhook"], SOLUTIONS / "k08_webhook" / "app.py") as module,
+    ):
         callback = scene.services.on("POST", "https://shop.example.com/hook")
         with Server(module.app, scene) as server, callback.hold() as slow_call:
             first = server.answer_to(paid)

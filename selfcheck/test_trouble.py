@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from projects import CALLED, KATA, RIGHT, ROOT, Once, Project, changed, lights, part, scores
 
-from dojo.answers import NoAnswers, answers_tree
 from dojo.catalogue import BrokenCatalogue, read_catalogue
+from dojo.solutions import NoSolutions, find_solutions
 
 TOML = (ROOT / "katas" / KATA / "kata.toml").read_text(encoding="utf-8")
 TASK = "def write_log(filename: str, message: str) -> None:\n"
@@ -156,7 +156,7 @@ def test_katas_that_a_tree_lacks_are_grey_and_the_others_run(project):
     project.add("k02_again")
     project.answer(CALLED, project.path / "ada" / "k02_again")
 
-    result = project.run("--answers", "ada")
+    result = project.run("--solutions", "ada")
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert lights(result) == {"k01": "grey", "k02": "red"}
@@ -168,22 +168,22 @@ def test_a_tree_without_answers_is_a_usage_error(project):
     """Exit code 4 says that nobody was graded; 1 would say that somebody failed."""
     project.add()
 
-    result = project.run("--answers", "nowhere")
+    result = project.run("--solutions", "nowhere")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: no answers in *nowhere, which is not there: looked for *"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: no solutions in *nowhere, which is not there: looked for *"]
+    )
 
 
-@pytest.mark.parametrize(
-    ("tree", "there"), [("nowhere", "is not there"), ("empty", "has none"), ("file", "is a file")]
-)
-def test_who_names_no_answers_is_told_what_was_looked_for(tmp_path, tree, there):
+@pytest.mark.parametrize(("tree", "there"), [("nowhere", "is not there"), ("empty", "has none")])
+def test_a_path_without_solutions_is_told_what_was_looked_for(tmp_path, tree, there):
     """The message is the documentation that is at hand."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(NoAnswers) as nobody:
-        answers_tree(tmp_path / tree, read_catalogue(ROOT))
+    with pytest.raises(NoSolutions) as nobody:
+        find_solutions(tmp_path / tree, read_catalogue(ROOT))
 
     assert f"{tree}, which {there}: looked for" in str(nobody.value)
     assert str(Path(tree) / KATA / "app.py") in str(nobody.value)

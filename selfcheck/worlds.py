@@ -56,5 +56,5 @@ def answer(tree: Path, source: str) -> Iterator[ModuleType]:
     folder = tree / kata.name
     folder.mkdir()
     (folder / "app.py").write_text(textwrap.dedent(source), encoding="utf-8")
-    with loaded(kata, tree) as module:
+    with loaded(kata, folder / "app.py") as module:
         yield module

@@ -1,23 +1,23 @@
-"""What must happen to a notification after its answer."""
+"""What must happen to a notification after its response."""
 
 URL = "/send-notification"
 ADA = {"email": "ada@example.com"}
 
 
 async def test_the_client_is_told_that_the_notification_is_queued(client):
-    """The answer is all that the client waits for."""
+    """The response is all that the client waits for."""
     exchange = await client.post(URL, params=ADA)
 
-    assert exchange.status == 200, "the answer's status"
-    assert exchange.json() == {"status": "notification queued"}, "the answer's body"
+    assert exchange.status == 200, "the response's status"
+    assert exchange.json() == {"status": "notification queued"}, "the response's body"
 
 
-async def test_the_line_is_written_only_after_the_answer(client, disk, timeline):
+async def test_the_line_is_written_only_after_the_response(client, disk, timeline):
     """A slow disk must not keep the client waiting."""
-    async with client.answered("POST", URL, params=ADA):
+    async with client.responded("POST", URL, params=ADA):
         assert disk.lines("log.txt") == [], timeline.early(
             "write",
-            "the line was written before the answer: hand write_log to a background task, do not call it",
+            "the line was written before the response: hand write_log to a background task, do not call it",
         )
 
     assert disk.lines("log.txt") == ["Notified: ada@example.com"], (
@@ -53,11 +53,11 @@ async def test_twenty_requests_in_flight_leave_twenty_whole_lines(client, disk):
     emails = [f"user{number}@example.com" for number in range(20)]
     with disk.hold("log.txt") as first_writer, disk.hold("log.txt", step=2) as half_a_line:
         exchanges = [
-            client.begin("POST", URL, params={"email": email}, stop_at_answer=True)
+            client.begin("POST", URL, params={"email": email}, stop_at_response=True)
             for email in emails
         ]
         for exchange in exchanges:
-            await exchange.until_answered()
+            await exchange.until_responded()
         await client.finish_what_can(exchanges)
         first_writer.release()
         half_a_line.release()
@@ -95,7 +95,7 @@ async def test_any_text_is_taken_for_an_email(client, disk):
     """This kata is not about addresses: what comes as `email` is logged as it is."""
     exchange = await client.post(URL, params={"email": "not an address"})
 
-    assert exchange.status == 200, "the answer's status"
+    assert exchange.status == 200, "the response's status"
     assert disk.lines("log.txt") == ["Notified: not an address"], "the line that was logged"
 
 
@@ -106,5 +106,5 @@ async def test_without_an_email_nothing_is_written(client, disk):
 
     assert refused.status == 422, "an e-mail address is required"
     assert "detail" in (refused.json() or {}), "FastAPI's usual {'detail': ...}"
-    assert accepted.status == 200, "the answer's status"
+    assert accepted.status == 200, "the response's status"
     assert disk.lines("log.txt") == ["Notified: ada@example.com"], "only the accepted one is logged"

@@ -8,26 +8,26 @@ USERS = "SELECT name, email FROM users ORDER BY id"
 
 
 async def test_the_client_is_told_that_the_user_is_registered(client, postbox):
-    """The answer is all that the client waits for."""
+    """The response is all that the client waits for."""
     exchange = await client.post("/register", json=ADA)
 
-    assert exchange.status == 200, "the answer's status"
-    assert exchange.json() == {"status": "registered"}, "the answer's body"
+    assert exchange.status == 200, "the response's status"
+    assert exchange.json() == {"status": "registered"}, "the response's body"
 
 
-async def test_the_user_is_committed_before_the_answer(client, database, postbox):
+async def test_the_user_is_committed_before_the_response(client, database, postbox):
     """Whoever reads "registered" may log in at once."""
-    async with client.answered("POST", "/register", json=ADA):
+    async with client.responded("POST", "/register", json=ADA):
         assert database.rows(USERS) == [("Ada", "ada@example.com")], (
-            "at the moment of the answer the user is not committed: another connection does not see it"
+            "at the moment of the response the user is not committed: another connection does not see it"
         )
 
 
-async def test_the_mail_leaves_only_after_the_answer(client, postbox, timeline):
+async def test_the_mail_leaves_only_after_the_response(client, postbox, timeline):
     """The client must not wait for a mail server."""
     await client.post("/register", json=ADA)
 
-    assert timeline.order("answer", "mail") == ["answer", "mail"]
+    assert timeline.order("response", "mail") == ["response", "mail"]
 
 
 async def test_one_registration_sends_one_welcome_mail(client, postbox):
@@ -52,10 +52,10 @@ async def test_a_name_outside_ascii_arrives_intact(client, postbox):
 async def test_each_mail_goes_to_the_one_who_registered(client, postbox):
     """Registrations overlap on any real server: nothing may be shared between them."""
     with postbox.hold_connections() as slow_server:
-        ada = client.begin("POST", "/register", json=ADA, stop_at_answer=True)
-        await ada.until_answered()
-        grace = client.begin("POST", "/register", json=GRACE, stop_at_answer=True)
-        await grace.until_answered()
+        ada = client.begin("POST", "/register", json=ADA, stop_at_response=True)
+        await ada.until_responded()
+        grace = client.begin("POST", "/register", json=GRACE, stop_at_response=True)
+        await grace.until_responded()
         await client.finish_what_can([ada, grace])
         slow_server.release()
         await ada.until_finished()
@@ -108,7 +108,7 @@ async def test_a_mail_server_in_trouble_changes_nothing_for_the_client(
 
     exchange = await client.post("/register", json=ADA)
 
-    assert (exchange.status, exchange.json()) == (200, {"status": "registered"}), "the answer"
+    assert (exchange.status, exchange.json()) == (200, {"status": "registered"}), "the response"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "the user must still be there"
     assert postbox.mails == [], "nothing can have been delivered"
 
@@ -116,9 +116,9 @@ async def test_a_mail_server_in_trouble_changes_nothing_for_the_client(
 async def test_other_requests_are_answered_while_the_mail_server_is_slow(client, postbox, timeline):
     """One slow mail server must not stop the whole shop."""
     with postbox.hold() as slow_mail:
-        ada = await client.begin("POST", "/register", json=ADA).until_answered()
+        ada = await client.begin("POST", "/register", json=ADA).until_responded()
         await slow_mail.until_reached()
-        grace = await client.begin("POST", "/register", json=GRACE).until_answered()
+        grace = await client.begin("POST", "/register", json=GRACE).until_responded()
         slow_mail.release()
         await ada.until_finished()
         await grace.until_finished()

@@ -1,9 +1,9 @@
-"""What must happen to an order: its rows, its answer, and its three jobs."""
+"""What must happen to an order: its rows, its response, and its three jobs."""
 
 import pytest
 
 WAREHOUSE = "https://warehouse.example.com/orders"
-JOBS = ("answer", "mail", "call", "commit inventory")
+JOBS = ("response", "mail", "call", "commit inventory")
 STOCK = "SELECT sku, quantity FROM inventory ORDER BY sku"
 ITEMS = "SELECT order_id, sku, quantity FROM order_items ORDER BY order_id, sku"
 
@@ -31,37 +31,41 @@ async def test_the_client_gets_the_number_of_the_order(client):
     second = await client.post("/order-checkout", json=order("grace", jam=1))
 
     assert (first.status, second.status) == (200, 200), "the statuses"
-    assert first.json() == {"order_id": 1, "status": "processing"}, "the first answer's body"
-    assert second.json() == {"order_id": 2, "status": "processing"}, "the second answer's body"
+    assert first.json() == {"order_id": 1, "status": "processing"}, "the first response's body"
+    assert second.json() == {"order_id": 2, "status": "processing"}, "the second response's body"
 
 
-async def test_the_order_and_its_items_are_committed_before_the_answer(client, database):
+async def test_the_order_and_its_items_are_committed_before_the_response(client, database):
     """Whoever has an order's number may ask for it at once."""
-    async with client.answered("POST", "/order-checkout", json=order(tea=2, jam=1)) as exchange:
+    async with client.responded("POST", "/order-checkout", json=order(tea=2, jam=1)) as exchange:
         number = (exchange.json() or {}).get("order_id")
 
         assert database.rows("SELECT id, customer_email FROM orders") == [
             (number, "ada@example.com")
-        ], "at the moment of the answer, the order with the number in the answer must be committed"
+        ], (
+            "at the moment of the response, the order with the number in the response must be committed"
+        )
         assert database.rows(ITEMS) == [(number, "jam", 1), (number, "tea", 2)], (
-            "at the moment of the answer, the items (order_id, sku, quantity) must be committed"
+            "at the moment of the response, the items (order_id, sku, quantity) must be committed"
         )
 
 
-async def test_the_jobs_run_after_the_answer_and_in_order(client, timeline):
+async def test_the_jobs_run_after_the_response_and_in_order(client, timeline):
     """First the customer, then the warehouse, then the stock: tasks run in the order they are added."""
     await client.post("/order-checkout", json=order(tea=2))
 
-    assert timeline.order(*JOBS) == ["answer", "mail", "call", "commit inventory"]
+    assert timeline.order(*JOBS) == ["response", "mail", "call", "commit inventory"]
 
 
-async def test_nothing_is_done_for_an_order_before_its_answer(client, database, postbox, warehouse):
+async def test_nothing_is_done_for_an_order_before_its_response(
+    client, database, postbox, warehouse
+):
     """The client waits for the order to be stored, and for nothing else."""
-    async with client.answered("POST", "/order-checkout", json=order(tea=2)):
-        assert postbox.mails == [], "a mail left before the answer"
-        assert warehouse.calls == [], "the warehouse was called before the answer"
+    async with client.responded("POST", "/order-checkout", json=order(tea=2)):
+        assert postbox.mails == [], "a mail left before the response"
+        assert warehouse.calls == [], "the warehouse was called before the response"
         assert database.rows(STOCK) == [("jam", 5), ("tea", 10)], (
-            "the stock was changed before the answer"
+            "the stock was changed before the response"
         )
 
     assert database.rows(STOCK) == [("jam", 5), ("tea", 8)], "the stock when all has finished"
@@ -168,11 +172,11 @@ async def test_orders_in_flight_do_not_mix(client, database, postbox, warehouse)
     """Requests overlap on any real server: nothing may be shared between them."""
     names = ["ada", "grace", "linus"]
     exchanges = [
-        client.begin("POST", "/order-checkout", json=order(name, tea=1), stop_at_answer=True)
+        client.begin("POST", "/order-checkout", json=order(name, tea=1), stop_at_response=True)
         for name in names
     ]
     for exchange in exchanges:
-        await exchange.until_answered()
+        await exchange.until_responded()
     for exchange in reversed(exchanges):
         await exchange.until_finished()
 
@@ -214,9 +218,9 @@ async def test_two_orders_at_the_same_moment_have_their_own_numbers(client, data
 async def test_other_requests_are_answered_while_the_jobs_run(client, postbox, timeline):
     """The event loop serves everybody: nothing that waits or works may sit on it."""
     with postbox.hold() as slow_mail:
-        first = await client.begin("POST", "/order-checkout", json=order(tea=2)).until_answered()
+        first = await client.begin("POST", "/order-checkout", json=order(tea=2)).until_responded()
         await slow_mail.until_reached()
-        second = await client.begin("POST", "/order-checkout", json=order(tea=1)).until_answered()
+        second = await client.begin("POST", "/order-checkout", json=order(tea=1)).until_responded()
         slow_mail.release()
         await first.until_finished()
         await second.until_finished()

@@ -33,24 +33,24 @@ def service(services):
     return services.on("POST", AI).replies_with(httpx.Response(200, json=SEEN))
 
 
-async def test_the_file_is_there_before_the_answer(client, disk):
+async def test_the_file_is_there_before_the_response(client, disk):
     """Whoever reads the name may ask for the file at once."""
     large_cat = CAT * 15_000
-    async with client.answered("POST", "/upload-image", **upload(content=large_cat)) as exchange:
-        assert exchange.status == 200, "the answer's status"
-        assert exchange.json() == {"filename": "uploads/cat.png"}, "the answer's body"
+    async with client.responded("POST", "/upload-image", **upload(content=large_cat)) as exchange:
+        assert exchange.status == 200, "the response's status"
+        assert exchange.json() == {"filename": "uploads/cat.png"}, "the response's body"
         there = disk.bytes("uploads/cat.png")
         assert len(there) == len(large_cat), (
-            "at the moment of the answer the whole file must lie under uploads/: its size in bytes"
+            "at the moment of the response the whole file must lie under uploads/: its size in bytes"
         )
         assert there == large_cat, "the file must be what was uploaded, byte for byte"
 
 
-async def test_the_service_is_called_only_after_the_answer(client, timeline):
+async def test_the_service_is_called_only_after_the_response(client, timeline):
     """The client must not wait for a machine that thinks."""
     await client.post("/upload-image", **upload())
 
-    assert timeline.order("answer", "call") == ["answer", "call"]
+    assert timeline.order("response", "call") == ["response", "call"]
 
 
 async def test_the_service_gets_the_image_as_a_form_field(client, service):
@@ -85,9 +85,9 @@ async def test_process_image_is_a_coroutine_function(client, kata):
 async def test_other_requests_are_answered_while_the_service_thinks(client, service, disk):
     """The call is awaited: meanwhile the event loop serves others."""
     with service.hold() as thinking:
-        cat = await client.begin("POST", "/upload-image", **upload()).until_answered()
+        cat = await client.begin("POST", "/upload-image", **upload()).until_responded()
         await thinking.until_reached()
-        dog = await client.begin("POST", "/upload-image", **upload("dog.png")).until_answered()
+        dog = await client.begin("POST", "/upload-image", **upload("dog.png")).until_responded()
         thinking.release()
         await cat.until_finished()
         await dog.until_finished()
@@ -112,7 +112,7 @@ async def test_the_task_does_not_block_the_event_loop(client, database, timeline
     [
         pytest.param(500, id="status 500"),
         pytest.param(404, id="status 404"),
-        pytest.param(silence, id="no answer in time"),
+        pytest.param(silence, id="no response in time"),
         pytest.param(unreachable, id="not reachable"),
         pytest.param(httpx.Response(200, text="<html>Welcome!"), id="not JSON"),
     ],
@@ -125,7 +125,7 @@ async def test_a_service_in_trouble_is_a_failed_image(
 
     exchange = await client.post("/upload-image", **upload())
 
-    assert exchange.status == 200, "the client has its answer all the same"
+    assert exchange.status == 200, "the client has its response all the same"
     assert exchange.raised is None, (
         "no exception may escape the task: it would end up in nobody's hands"
     )
@@ -142,7 +142,7 @@ async def test_a_name_with_folders_is_saved_by_its_last_part(client, disk, name)
     """The name is the client's to choose, and clients are not all nice."""
     exchange = await client.post("/upload-image", **upload(name))
 
-    assert exchange.json() == {"filename": "uploads/evil.png"}, "the answer's body"
+    assert exchange.json() == {"filename": "uploads/evil.png"}, "the response's body"
     assert disk.files() == ["uploads/evil.png"], "the files that were written"
     assert disk.bytes("uploads/evil.png") == CAT, "its content"
 
@@ -179,7 +179,7 @@ async def test_uploads_of_one_name_do_not_overwrite_each_other(client, database,
     """Everybody's camera calls the first picture the same."""
     contents = [CAT, b"another cat", b"a third one"]
     with service.hold() as thinking:
-        first = await client.begin("POST", "/upload-image", **upload()).until_answered()
+        first = await client.begin("POST", "/upload-image", **upload()).until_responded()
         await thinking.until_reached()
         later = [
             await client.post("/upload-image", **upload(content=content))

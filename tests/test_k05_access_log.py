@@ -1,4 +1,4 @@
-"""What must be logged of each request, after its answer."""
+"""What must be logged of each request, after its response."""
 
 import json
 from datetime import datetime, timedelta
@@ -23,21 +23,21 @@ def brief(disk):
     return [(e.get("method"), e.get("path"), e.get("status")) for e in entries(disk)]
 
 
-async def test_an_answer_leaves_one_line(client, disk):
+async def test_a_response_leaves_one_line(client, disk):
     """Whoever runs the server wants to know what was asked, and what came of it."""
     exchange = await client.get("/items/3")
 
-    assert (exchange.status, exchange.json()) == (200, {"id": 3}), "the answer stays what it was"
+    assert (exchange.status, exchange.json()) == (200, {"id": 3}), "the response stays what it was"
     assert brief(disk) == [("GET", "/items/3", 200)], (
         f"(method, path, status) of the lines of {LOG}"
     )
 
 
-async def test_the_line_is_written_only_after_the_answer(client, disk, timeline):
+async def test_the_line_is_written_only_after_the_response(client, disk, timeline):
     """Nobody should wait for a log."""
-    async with client.answered("GET", "/items/3"):
+    async with client.responded("GET", "/items/3"):
         assert disk.lines(LOG) == [], timeline.early(
-            "write", "the line was written before the answer"
+            "write", "the line was written before the response"
         )
 
     assert len(entries(disk)) == 1, "when the exchange has finished, the line must be there"
@@ -52,11 +52,11 @@ async def test_the_line_is_written_only_after_the_answer(client, disk, timeline)
         pytest.param("POST", "/items/3", 405, id="another method"),
     ],
 )
-async def test_every_answer_counts(client, disk, method, path, status):
+async def test_every_response_counts(client, disk, method, path, status):
     """The requests that went wrong are the ones that people look for."""
     exchange = await client.request(method, path)
 
-    assert exchange.status == status, "the answer stays what it was"
+    assert exchange.status == status, "the response stays what it was"
     assert brief(disk) == [(method, path, status)], "(method, path, status) of the lines"
 
 
@@ -64,7 +64,7 @@ async def test_a_crash_counts_too_and_once(client, disk):
     """A task that a route has added is lost when the route raises: a log must not be."""
     exchange = await client.get("/crash", crashes=True)
 
-    assert exchange.status == 500, "the answer's status"
+    assert exchange.status == 500, "the response's status"
     assert brief(disk) == [("GET", "/crash", 500)], "(method, path, status) of the lines"
 
 
@@ -86,22 +86,22 @@ async def test_the_time_is_when_the_request_arrived(kata, client, clock, disk):
         clock.tick(10)
 
     arrived = clock.now
-    async with client.answered("GET", "/slow"):
+    async with client.responded("GET", "/slow"):
         clock.tick(20)
 
     assert [moment(entry) for entry in entries(disk)] == [arrived], (
-        "the endpoint took 10 s and the answer 20 s more; `time` must be ISO 8601 with an offset"
+        "the endpoint took 10 s and the response 20 s more; `time` must be ISO 8601 with an offset"
     )
 
 
 async def test_each_request_in_flight_has_its_own_time(client, clock, disk):
     """Requests overlap on any real server: nothing may be shared between them."""
     start = clock.now
-    first = client.begin("GET", "/items/1", stop_at_answer=True)
-    await first.until_answered()
+    first = client.begin("GET", "/items/1", stop_at_response=True)
+    await first.until_responded()
     clock.tick(10)
-    second = client.begin("GET", "/items/2", stop_at_answer=True)
-    await second.until_answered()
+    second = client.begin("GET", "/items/2", stop_at_response=True)
+    await second.until_responded()
     clock.tick(10)
     await second.until_finished()
     await first.until_finished()
@@ -126,10 +126,11 @@ async def test_requests_in_flight_leave_whole_lines(client, disk):
     """A log that loses lines under load fails when it is needed."""
     with disk.hold(LOG) as first_writer, disk.hold(LOG, step=2) as half_a_line:
         exchanges = [
-            client.begin("GET", f"/items/{number}", stop_at_answer=True) for number in range(1, 10)
+            client.begin("GET", f"/items/{number}", stop_at_response=True)
+            for number in range(1, 10)
         ]
         for exchange in exchanges:
-            await exchange.until_answered()
+            await exchange.until_responded()
         await client.finish_what_can(exchanges)
         first_writer.release()
         half_a_line.release()
@@ -153,7 +154,7 @@ async def test_logging_does_not_hold_up_the_event_loop(client, disk, timeline, p
     )
 
 
-async def test_a_log_that_cannot_be_written_changes_no_answer(client, disk):
+async def test_a_log_that_cannot_be_written_changes_no_response(client, disk):
     """A full disk is bad enough. It must not take the shop down with it."""
     before = await client.get("/items/3")
     disk.fill_up(LOG)
@@ -162,8 +163,8 @@ async def test_a_log_that_cannot_be_written_changes_no_answer(client, disk):
     crash = await client.get("/crash", crashes=True)
 
     assert len(entries(disk)) == 1, "the line of the request before the disk was full must be there"
-    assert (before.status, before.json()) == (200, {"id": 3}), "the answer while there was space"
-    assert (good.status, good.json()) == (200, {"id": 3}), "the answer when there was none"
+    assert (before.status, before.json()) == (200, {"id": 3}), "the response while there was space"
+    assert (good.status, good.json()) == (200, {"id": 3}), "the response when there was none"
     assert (bad.status, crash.status) == (404, 500), "the statuses of a 404 and a crash"
 
 

@@ -56,9 +56,9 @@ def another(accepted):
 
 async def state_of(client, accepted):
     number = (accepted.json() or {}).get("photo")
-    answer = await client.get(f"/photos/{number}")
-    assert answer.status == 200, f"the status of GET /photos/{number}"
-    return answer.json() or {}
+    response = await client.get(f"/photos/{number}")
+    assert response.status == 200, f"the status of GET /photos/{number}"
+    return response.json() or {}
 
 
 def thumbnail(disk, state):
@@ -74,25 +74,25 @@ def thumbnail(disk, state):
 
 
 async def test_the_client_is_told_that_the_photo_is_queued(client):
-    """The answer is all that the client waits for."""
+    """The response is all that the client waits for."""
     exchange = await client.post("/photos", **upload(photo()))
 
     body = exchange.json() or {}
-    assert exchange.status == 202, "the answer's status: accepted, not done"
-    assert body.get("status") == "queued", "the answer's `status`"
-    assert body.get("photo"), "the answer's `photo` must be an id"
+    assert exchange.status == 202, "the response's status: accepted, not done"
+    assert body.get("status") == "queued", "the response's `status`"
+    assert body.get("photo"), "the response's `photo` must be an id"
 
 
-async def test_the_thumbnail_is_made_only_after_the_answer(client, disk, timeline):
+async def test_the_thumbnail_is_made_only_after_the_response(client, disk, timeline):
     """Whoever uploads a photo wants to go on with the next."""
-    async with client.answered("POST", "/photos", **upload(photo())) as exchange:
+    async with client.responded("POST", "/photos", **upload(photo())) as exchange:
         state = await state_of(client, exchange)
-        assert timeline.of("decode") == [], "the photo was decoded before the answer"
+        assert timeline.of("decode") == [], "the photo was decoded before the response"
         assert disk.files() == [] or not any("thumbnails/" in f for f in disk.files()), (
-            "the thumbnail was there before the answer"
+            "the thumbnail was there before the response"
         )
         assert (state.get("status"), state.get("thumbnail")) == ("queued", None), (
-            "what GET says between the answer and the task: (status, thumbnail)"
+            "what GET says between the response and the task: (status, thumbnail)"
         )
 
     thumbnail(disk, await state_of(client, exchange))
@@ -101,8 +101,8 @@ async def test_the_thumbnail_is_made_only_after_the_answer(client, disk, timelin
 @pytest.mark.parametrize("moment", ["decoded", "written"])
 async def test_a_photo_is_queued_until_its_thumbnail_is_there(client, darkroom, disk, moment):
     """A client that reads `done` fetches the thumbnail at once."""
-    exchange = client.begin("POST", "/photos", **upload(photo()), stop_at_answer=True)
-    await exchange.until_answered()
+    exchange = client.begin("POST", "/photos", **upload(photo()), stop_at_response=True)
+    await exchange.until_responded()
     with darkroom.hold() if moment == "decoded" else disk.hold("*"):
         await client.finish_what_can([exchange])
         state = None if exchange.finished else await state_of(client, exchange)
@@ -128,11 +128,11 @@ async def test_photos_in_flight_do_not_mix(client, disk):
     """Requests overlap on any real server: nothing may be shared between them."""
     sizes = [(400, 200), (200, 400), (300, 300)]
     exchanges = [
-        client.begin("POST", "/photos", **upload(photo(size)), stop_at_answer=True)
+        client.begin("POST", "/photos", **upload(photo(size)), stop_at_response=True)
         for size in sizes
     ]
     for exchange in exchanges:
-        await exchange.until_answered()
+        await exchange.until_responded()
     for exchange in reversed(exchanges):
         await exchange.until_finished()
 
@@ -207,9 +207,9 @@ async def test_a_photo_of_any_mode_gets_a_thumbnail(client, disk, mode, kind):
 async def test_other_requests_are_answered_while_a_photo_is_decoded(client, darkroom, timeline):
     """A large photo takes a second of work, and everybody would wait for it."""
     with darkroom.hold() as large_photo:
-        first = await client.begin("POST", "/photos", **upload(photo())).until_answered()
+        first = await client.begin("POST", "/photos", **upload(photo())).until_responded()
         await large_photo.until_reached()
-        second = await client.begin("GET", f"/photos/{another(first)}").until_answered()
+        second = await client.begin("GET", f"/photos/{another(first)}").until_responded()
         large_photo.release()
         await first.until_finished()
         await second.until_finished()
@@ -223,7 +223,7 @@ async def test_other_requests_are_answered_while_a_photo_is_decoded(client, dark
 
 @pytest.mark.parametrize("kind", ["image/png", "text/plain"])
 async def test_what_is_no_image_is_accepted_and_then_failed(client, kind, timeline):
-    """The client has its answer before anybody looks, and can ask what came of it."""
+    """The client has its response before anybody looks, and can ask what came of it."""
     state = await uploaded(client, b"this is no image", name="notes.txt", kind=kind)
 
     assert (state.get("status"), state.get("thumbnail")) == ("failed", None), "(status, thumbnail)"

@@ -20,9 +20,9 @@ def orders(kata, database):
 
 
 async def requested(client, month="2026-01", **options):
-    """Begin to make a report, up to its answer; the exchange, and the report's address."""
+    """Begin to make a report, up to its response; the exchange, and the report's address."""
     exchange = client.begin("POST", "/reports", json={"month": month}, **options)
-    await exchange.until_answered()
+    await exchange.until_responded()
     assert exchange.status == 202, f"the status of POST /reports for {month}"
     return exchange, f"/reports/{(exchange.json() or {}).get('report_id')}"
 
@@ -50,19 +50,19 @@ async def test_the_client_is_told_where_to_look(client):
     exchange = await client.post("/reports", json={"month": "2026-01"})
 
     body = exchange.json() or {}
-    assert exchange.status == 202, "the answer's status: accepted, not done"
-    assert body.get("status") == "queued", "the answer's `status`"
-    assert body.get("report_id"), "the answer's `report_id` must be an id"
+    assert exchange.status == 202, "the response's status: accepted, not done"
+    assert body.get("status") == "queued", "the response's `status`"
+    assert body.get("report_id"), "the response's `report_id` must be an id"
     assert urlsplit(exchange.headers.get("location", "")).path == f"/reports/{body['report_id']}", (
         "the header Location must be /reports/{id}"
     )
 
 
-async def test_the_report_is_made_only_after_the_answer(client, timeline):
+async def test_the_report_is_made_only_after_the_response(client, timeline):
     """A report that takes a minute must not keep the client waiting for a minute."""
     await client.post("/reports", json={"month": "2026-01"})
 
-    assert timeline.order("answer", "query orders") == ["answer", "query orders"]
+    assert timeline.order("response", "query orders") == ["response", "query orders"]
 
 
 async def test_a_client_that_asks_meanwhile_is_told_that_it_runs(client, database):
@@ -70,8 +70,8 @@ async def test_a_client_that_asks_meanwhile_is_told_that_it_runs(client, databas
     with database.hold_queries("orders") as slow_query:
         exchange, url = await requested(client)
         await slow_query.until_reached()
-        meanwhile = await client.begin("GET", url).until_answered()
-        file = await client.begin("GET", f"{url}/file").until_answered()
+        meanwhile = await client.begin("GET", url).until_responded()
+        file = await client.begin("GET", f"{url}/file").until_responded()
         slow_query.release()
         await exchange.until_finished()
 
@@ -87,10 +87,10 @@ async def test_a_client_that_asks_meanwhile_is_told_that_it_runs(client, databas
 async def test_a_finished_report_says_so(client):
     """Then the client can fetch it."""
     url = await finished(client)
-    answer = await client.get(url)
+    response = await client.get(url)
 
-    body = answer.json() or {}
-    assert (answer.status, body.get("status")) == (200, "done"), "(HTTP status, report's status)"
+    body = response.json() or {}
+    assert (response.status, body.get("status")) == (200, "done"), "(HTTP status, report's status)"
     assert f"/reports/{body.get('report_id')}" == url, "the report's id"
 
 
@@ -228,7 +228,7 @@ async def test_a_report_that_fails_says_so(client, database, error):
 async def test_a_half_written_file_is_never_served(client, database, disk, step):
     """Half a report looks like a bad month."""
     database.insert("orders", *(sold(f"sku {number:04}") for number in range(900)))
-    exchange, url = await requested(client, stop_at_answer=True)
+    exchange, url = await requested(client, stop_at_response=True)
     with disk.hold("*", step=step) as writing:
         await client.finish_what_can([exchange])
         meanwhile = None if exchange.finished else await client.get(f"{url}/file")

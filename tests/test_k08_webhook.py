@@ -36,15 +36,15 @@ async def test_the_client_gets_the_number_of_the_payment(client):
     first = await client.post("/payments", json=payment())
     second = await client.post("/payments", json=payment())
 
-    assert (first.status, first.json()) == (202, {"payment_id": 1}), "the first answer"
-    assert (second.status, second.json()) == (202, {"payment_id": 2}), "the second answer"
+    assert (first.status, first.json()) == (202, {"payment_id": 1}), "the first response"
+    assert (second.status, second.json()) == (202, {"payment_id": 2}), "the second response"
 
 
-async def test_the_callback_is_called_only_after_the_answer(client, timeline):
+async def test_the_callback_is_called_only_after_the_response(client, timeline):
     """The client must not wait for somebody else's server."""
     await client.post("/payments", json=payment())
 
-    assert timeline.order("answer", "call") == ["answer", "call"]
+    assert timeline.order("response", "call") == ["response", "call"]
 
 
 async def test_the_callback_is_told_of_the_payment_as_json(client, hook):
@@ -101,7 +101,7 @@ async def test_any_2xx_is_delivered(client, database, hook, status):
         pytest.param(500, id="500"),
         pytest.param(599, id="599"),
         pytest.param(429, id="429"),
-        pytest.param(silence, id="no answer in time"),
+        pytest.param(silence, id="no response in time"),
         pytest.param(lambda: httpx.ConnectTimeout(""), id="no connection in time"),
         pytest.param(unreachable, id="not reachable"),
     ],
@@ -143,7 +143,7 @@ async def test_what_will_not_pass_is_not_tried_again(client, database, hook, sta
     hook.replies_with(httpx.Response(status, headers={"location": OTHER, "retry-after": "1"}))
     await client.post("/payments", json=payment())
 
-    assert len(hook.calls) == 1, f"the calls when the answer is {status}"
+    assert len(hook.calls) == 1, f"the calls when the response is {status}"
     assert database.rows(ROWS) == [(1, "gave_up", 1)], "the row: (payment_id, status, attempts)"
     assert database.rows("SELECT last_error FROM deliveries")[0][0], "last_error must say why"
 
@@ -162,7 +162,9 @@ async def test_retry_after_counts_for_one_wait_only(client, clock, hook):
     hook.replies_with(503, httpx.Response(503, headers={"retry-after": "9"}), 503, 200)
     await client.post("/payments", json=payment())
 
-    assert waits(hook) == [1.0, 9.0, 4.0], "the seconds; only the second answer had Retry-After: 9"
+    assert waits(hook) == [1.0, 9.0, 4.0], (
+        "the seconds; only the second response had Retry-After: 9"
+    )
 
 
 async def test_a_retry_after_that_is_no_number_breaks_nothing(client, database, hook):
@@ -190,9 +192,9 @@ async def test_other_requests_are_answered_while_one_waits(client, clock, databa
     services.on("POST", OTHER)
     hook.replies_with(500, 200)
     with clock.hold() as waiting:
-        first = await client.begin("POST", "/payments", json=payment()).until_answered()
+        first = await client.begin("POST", "/payments", json=payment()).until_responded()
         await waiting.until_reached()
-        second = await client.begin("POST", "/payments", json=payment(5, OTHER)).until_answered()
+        second = await client.begin("POST", "/payments", json=payment(5, OTHER)).until_responded()
         await client.finish_what_can([first, second])
         waiting.release()
         await first.until_finished()
@@ -210,9 +212,9 @@ async def test_other_requests_are_answered_while_a_callback_is_slow(
     """Somebody else's slow server must not be ours."""
     services.on("POST", OTHER)
     with hook.hold() as slow_call:
-        first = await client.begin("POST", "/payments", json=payment()).until_answered()
+        first = await client.begin("POST", "/payments", json=payment()).until_responded()
         await slow_call.until_reached()
-        second = await client.begin("POST", "/payments", json=payment(5, OTHER)).until_answered()
+        second = await client.begin("POST", "/payments", json=payment(5, OTHER)).until_responded()
         slow_call.release()
         await first.until_finished()
         await second.until_finished()
@@ -229,7 +231,7 @@ async def test_payments_in_flight_do_not_mix(client, database, hook, services):
     other = services.on("POST", OTHER).replies_with(500, 500, 200)
     hook.replies_with(500, 200)
     with hook.hold() as slow_call:
-        first = await client.begin("POST", "/payments", json=payment(1)).until_answered()
+        first = await client.begin("POST", "/payments", json=payment(1)).until_responded()
         await slow_call.until_reached()
         await client.post("/payments", json=payment(2, OTHER))
         slow_call.release()

@@ -23,15 +23,15 @@ def orders(kata, database):
 async def refreshed(client):
     """Refresh the summary, to the end of the task."""
     exchange = await client.post("/summary/refresh")
-    assert (exchange.status, exchange.json()) == (202, {"status": "refreshing"}), "the answer"
+    assert (exchange.status, exchange.json()) == (202, {"status": "refreshing"}), "the response"
     return exchange
 
 
 async def summary(client):
     """The rows of the summary, by sku."""
-    answer = await client.begin("GET", "/summary").until_answered()
-    assert answer.status == 200, "the status of GET /summary"
-    return by_sku((answer.json() or {}).get("rows"))
+    response = await client.begin("GET", "/summary").until_responded()
+    assert response.status == 200, "the status of GET /summary"
+    return by_sku((response.json() or {}).get("rows"))
 
 
 def by_sku(rows):
@@ -39,18 +39,18 @@ def by_sku(rows):
 
 
 async def test_the_client_is_told_that_it_is_refreshing(client):
-    """The answer is all that the client waits for."""
+    """The response is all that the client waits for."""
     exchange = await client.post("/summary/refresh")
 
-    assert exchange.status == 202, "the answer's status: accepted, not done"
-    assert exchange.json() == {"status": "refreshing"}, "the answer's body"
+    assert exchange.status == 202, "the response's status: accepted, not done"
+    assert exchange.json() == {"status": "refreshing"}, "the response's body"
 
 
-async def test_the_query_runs_only_after_the_answer(client, timeline):
+async def test_the_query_runs_only_after_the_response(client, timeline):
     """A heavy query must not keep the client waiting."""
     await client.post("/summary/refresh")
 
-    assert timeline.order("answer", "query orders") == ["answer", "query orders"]
+    assert timeline.order("response", "query orders") == ["response", "query orders"]
 
 
 async def test_the_summary_adds_up_each_sku(client):
@@ -66,9 +66,9 @@ async def test_before_the_first_refresh_there_is_no_summary(client, database):
     """Nothing known is not the same as nothing sold."""
     before = await client.get("/summary")
     with database.hold_queries("orders") as slow_query:
-        first = await client.begin("POST", "/summary/refresh").until_answered()
+        first = await client.begin("POST", "/summary/refresh").until_responded()
         await slow_query.until_reached()
-        during = await client.begin("GET", "/summary").until_answered()
+        during = await client.begin("GET", "/summary").until_responded()
         slow_query.release()
         await first.until_finished()
 
@@ -93,7 +93,7 @@ async def test_readers_see_the_last_whole_summary_until_the_new_one_is(client, d
     await refreshed(client)
     database.insert("orders", sold("cocoa"), sold("tea", 5, 100))
     with database.hold_queries("orders", after=after) as slow_query:
-        refresh = await client.begin("POST", "/summary/refresh").until_answered()
+        refresh = await client.begin("POST", "/summary/refresh").until_responded()
         await client.finish_what_can([refresh])
         if not refresh.finished:
             assert await summary(client) == [JAM, TEA], (
@@ -114,9 +114,9 @@ async def test_readers_are_answered_while_the_query_runs(client, database, timel
     """A heavy query is work that blocks: it belongs in a worker thread."""
     await refreshed(client)
     with database.hold_queries("orders") as slow_query:
-        refresh = await client.begin("POST", "/summary/refresh").until_answered()
+        refresh = await client.begin("POST", "/summary/refresh").until_responded()
         await slow_query.until_reached()
-        reader = await client.begin("GET", "/summary").until_answered()
+        reader = await client.begin("GET", "/summary").until_responded()
         slow_query.release()
         await refresh.until_finished()
 
@@ -131,7 +131,7 @@ async def test_the_time_is_when_it_was_refreshed(client, clock, database):
     """Whoever reads a summary wants to know how old it is."""
     start = clock.now
     with database.hold_queries("orders") as slow_query:
-        refresh = await client.begin("POST", "/summary/refresh").until_answered()
+        refresh = await client.begin("POST", "/summary/refresh").until_responded()
         await slow_query.until_reached()
         clock.tick(60)
         slow_query.release()
@@ -154,9 +154,9 @@ async def test_the_old_time_goes_with_the_old_rows(client, clock, database):
     old = (await client.get("/summary")).json()
     clock.tick(600)
     with database.hold_queries("orders") as slow_query:
-        refresh = await client.begin("POST", "/summary/refresh").until_answered()
+        refresh = await client.begin("POST", "/summary/refresh").until_responded()
         await slow_query.until_reached()
-        during = (await client.begin("GET", "/summary").until_answered()).json()
+        during = (await client.begin("GET", "/summary").until_responded()).json()
         slow_query.release()
         await refresh.until_finished()
     new = (await client.get("/summary")).json()
@@ -199,16 +199,16 @@ async def test_a_first_refresh_that_fails_leaves_no_summary(client, database):
 async def test_a_refresh_beside_another_is_not_begun(client, database, timeline):
     """Ten impatient people must not make ten heavy queries."""
     with database.hold_queries("orders", limit=2) as slow_query:
-        first = await client.begin("POST", "/summary/refresh").until_answered()
+        first = await client.begin("POST", "/summary/refresh").until_responded()
         await slow_query.until_reached()
-        second = await client.begin("POST", "/summary/refresh").until_answered()
+        second = await client.begin("POST", "/summary/refresh").until_responded()
         await client.finish_what_can([second])
         slow_query.release()
         await first.until_finished()
         await second.until_finished()
 
     assert (second.status, second.json()) == (202, {"status": "already refreshing"}), (
-        "the answer to a refresh that is asked for while one runs"
+        "the response to a refresh that is asked for while one runs"
     )
     assert {e.exchange for e in timeline if e.is_a("query orders")} == {first.number}, (
         "only the first may query `orders`"
@@ -216,16 +216,18 @@ async def test_a_refresh_beside_another_is_not_begun(client, database, timeline)
     await refreshed(client)
 
 
-async def test_a_refresh_counts_from_its_answer_on(client, timeline):
-    """Between the answer and the query there is time enough for somebody else to ask."""
-    async with client.answered("POST", "/summary/refresh") as first:
+async def test_a_refresh_counts_from_its_response_on(client, timeline):
+    """Between the response and the query there is time enough for somebody else to ask."""
+    async with client.responded("POST", "/summary/refresh") as first:
         second = client.begin("POST", "/summary/refresh")
         await client.finish_what_can([second])
-        assert second.answered, "the second request must be answered while the first waits to begin"
+        assert second.responded, (
+            "the second request must be answered while the first waits to begin"
+        )
 
     await second.until_finished()
     assert second.json() == {"status": "already refreshing"}, (
-        "the answer to a refresh that is asked for when one has been accepted and has not begun"
+        "the response to a refresh that is asked for when one has been accepted and has not begun"
     )
     assert {e.exchange for e in timeline if e.is_a("query orders")} == {first.number}, (
         "only the first may query `orders`"

@@ -21,12 +21,13 @@ from typing import Any
 import pytest
 
 from dojo.finding import Finding, title_of
-from dojo.fixtures import STAGE, TREE
+from dojo.fixtures import SOLUTIONS, STAGE
 from dojo.grading import guard
 from dojo.grading.channel import Ask, Channel, Tell
 from dojo.grading.places import routes
 from dojo.grading.wire import Job
 from dojo.holds import clock
+from dojo.solutions import Solutions
 from dojo.stage import Stage
 
 
@@ -161,7 +162,7 @@ def run_in_cell(
     source = job.source.encode("utf-8", "surrogateescape")
     tell({"evidence": guard.suspicious(source)})
     runner.room = room
-    items[0].config.stash[TREE] = room / "a"
+    items[0].config.stash[SOLUTIONS] = Solutions(room / "a")
     specs = [item.obj for item in items if isinstance(item, pytest.Function)]
     check, check_all = machinery.checks(items[0].session, [runner])
     times = 2 if job.controls else 1

@@ -185,7 +185,7 @@ def run_pytest(message: dict[str, Any], worker: Worker) -> int:
                 f"--config-file={root / 'pyproject.toml'}",
                 *(option for plugin in PLUGINS for option in ("-p", plugin)),
                 *("-q", "-p", "no:cacheprovider", "-p", "no:faulthandler"),
-                *("--capture=sys", "-W", "ignore", f"--answers={root / 'katas'}"),
+                *("--capture=sys", "-W", "ignore", f"--solutions={root / 'katas'}"),
             ],
             plugins=[worker],
         )

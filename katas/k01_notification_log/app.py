@@ -1,4 +1,4 @@
-"""k01: one task, after the answer. The contract is in README.md beside this file."""
+"""k01: one task, after the response. The contract is in README.md beside this file."""
 
 from fastapi import BackgroundTasks, FastAPI
 

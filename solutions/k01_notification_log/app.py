@@ -1,4 +1,4 @@
-"""The task is passed, not called, and it appends: each line comes whole, after its answer."""
+"""The task is passed, not called, and it appends: each line comes whole, after its response."""
 
 from fastapi import BackgroundTasks, FastAPI
 

@@ -1,4 +1,4 @@
-"""The row is committed before the answer; the mail leaves after it, from a thread that may wait."""
+"""The row is committed before the response; the mail leaves after it, from a thread that may wait."""
 
 import smtplib
 from email.message import EmailMessage

@@ -1,4 +1,4 @@
-"""Right because the order is committed before the answer, the three jobs are queued in order,
+"""Right because the order is committed before the response, the three jobs are queued in order,
 and the database itself does the subtraction, so that no order undoes another.
 """
 

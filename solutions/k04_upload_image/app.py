@@ -1,4 +1,4 @@
-"""Right because the file is whole before the answer, all waiting in the task is awaited or in a
+"""Right because the file is whole before the response, all waiting in the task is awaited or in a
 thread, and whatever the service does ends in exactly one row.
 """
 

@@ -1,4 +1,4 @@
-"""Each answer carries a task that writes its line; a crash has no answer yet, so its line is
+"""Each response carries a task that writes its line; a crash has no response yet, so its line is
 written before the exception goes on its way.
 """
 

@@ -1,4 +1,4 @@
-"""Right because the payment is stored before the answer and each wait is awaited after it."""
+"""Right because the payment is stored before the response and each wait is awaited after it."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""The lock is taken by the answer that accepts and let go when the task ends, whatever happens."""
+"""The lock is taken by the response that accepts and let go when the task ends, whatever happens."""
 
 import threading
 from datetime import datetime, timezone

@@ -1,4 +1,4 @@
-"""A pure ASGI middleware writes, after the answer, what the endpoint left in the state."""
+"""A pure ASGI middleware writes, after the response, what the endpoint left in the state."""
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool

@@ -1,4 +1,4 @@
-"""No task at all: a dependency writes in its exit code, which runs in a thread after the answer."""
+"""No task at all: a dependency writes in its exit code, which runs in a thread after the response."""
 
 from collections.abc import Iterator
 

@@ -2,7 +2,7 @@
 
 breaks: `POST /send-notification?email=ada@example.com`.
 caught by: test_the_client_is_told_that_the_notification_is_queued
-says: the answer's status
+says: the response's status
 """
 
 from typing import Annotated

@@ -1,8 +1,8 @@
-"""The answer is a 202, which sounds right but is not what was agreed.
+"""The response is a 202, which sounds right but is not what was agreed.
 
 breaks: 200 `{"status": "notification queued"}`.
 caught by: test_the_client_is_told_that_the_notification_is_queued
-says: the answer's status
+says: the response's status
 """
 
 from fastapi import BackgroundTasks, FastAPI

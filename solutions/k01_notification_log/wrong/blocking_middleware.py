@@ -1,4 +1,4 @@
-"""The middleware waits for the answer as it should, and then writes on the event loop.
+"""The middleware waits for the response as it should, and then writes on the event loop.
 
 breaks: Work that blocks never runs on the event loop inside a task or a middleware.
 caught by: test_writing_does_not_hold_up_the_event_loop

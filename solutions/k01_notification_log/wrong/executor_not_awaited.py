@@ -1,8 +1,8 @@
 """The line goes to an executor whose future nobody awaits.
 
 breaks: No thread or asyncio task outlives the exchange.
-caught by: test_the_line_is_written_only_after_the_answer
-says: the line was written before the answer: hand write_log to a
+caught by: test_the_line_is_written_only_after_the_response
+says: the line was written before the response: hand write_log to a
 """
 
 import asyncio

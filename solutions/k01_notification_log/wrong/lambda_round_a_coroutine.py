@@ -1,6 +1,6 @@
 """A lambda makes the coroutine and nobody awaits it, so nothing is ever written.
 
-breaks: After the answer, `log.txt` gains the line; not before.
+breaks: After the response, `log.txt` gains the line; not before.
 caught by: test_each_request_adds_a_line_of_its_own
 says: each request adds one line at the end, and none replaces another
 """

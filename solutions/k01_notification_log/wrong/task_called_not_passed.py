@@ -1,8 +1,8 @@
 """The function is called on the spot, and its result handed to `add_task`.
 
-breaks: After the answer, `log.txt` gains the line; not before.
-caught by: test_the_line_is_written_only_after_the_answer
-says: the line was written before the answer: hand write_log to a
+breaks: After the response, `log.txt` gains the line; not before.
+caught by: test_the_line_is_written_only_after_the_response
+says: the line was written before the response: hand write_log to a
 """
 
 from fastapi import BackgroundTasks, FastAPI

@@ -1,4 +1,4 @@
-"""One `BackgroundTasks` serves all requests: each answer writes all earlier lines again.
+"""One `BackgroundTasks` serves all requests: each response writes all earlier lines again.
 
 breaks: Each request adds its own line, each address once.
 caught by: test_each_request_adds_a_line_of_its_own

@@ -1,4 +1,4 @@
-"""The session's dependency commits, and its function scope makes it do so before the answer."""
+"""The session's dependency commits, and its function scope makes it do so before the response."""
 
 import smtplib
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """The user is flushed but never committed, and is gone when the session closes.
 
-breaks: The user is committed before the answer.
-caught by: test_the_user_is_committed_before_the_answer
-says: at the moment of the answer the user is not committed: another
+breaks: The user is committed before the response.
+caught by: test_the_user_is_committed_before_the_response
+says: at the moment of the response the user is not committed: another
 """
 
 import smtplib

@@ -2,7 +2,7 @@
 
 breaks: Mail server down or refusing: the client still has its 200 and the user is still there.
 caught by: test_a_mail_server_in_trouble_changes_nothing_for_the_client[down]
-says: the answer
+says: the response
 """
 
 import smtplib

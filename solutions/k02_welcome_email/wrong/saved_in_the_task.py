@@ -1,8 +1,8 @@
-"""Saving the user is a background task too, so the answer promises what has not happened yet.
+"""Saving the user is a background task too, so the response promises what has not happened yet.
 
-breaks: The user is committed before the answer.
-caught by: test_the_user_is_committed_before_the_answer
-says: at the moment of the answer the user is not committed: another
+breaks: The user is committed before the response.
+caught by: test_the_user_is_committed_before_the_response
+says: at the moment of the response the user is not committed: another
 """
 
 import smtplib

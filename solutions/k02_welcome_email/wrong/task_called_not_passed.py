@@ -1,8 +1,8 @@
 """`send_email` is called on the spot, and its result handed to `add_task`.
 
-breaks: The mail leaves after the answer.
-caught by: test_the_mail_leaves_only_after_the_answer
-says: 'mail' came before the answer, so the client had to wait for it: do
+breaks: The mail leaves after the response.
+caught by: test_the_mail_leaves_only_after_the_response
+says: 'mail' came before the response, so the client had to wait for it: do
 """
 
 import smtplib

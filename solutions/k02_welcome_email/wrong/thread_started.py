@@ -1,8 +1,8 @@
 """The endpoint starts a thread for the mail and forgets it.
 
 breaks: No thread or asyncio task outlives the exchange.
-caught by: test_the_mail_leaves_only_after_the_answer
-says: 'mail' came before the answer, so the client had to wait for it: do
+caught by: test_the_mail_leaves_only_after_the_response
+says: 'mail' came before the response, so the client had to wait for it: do
 """
 
 import smtplib

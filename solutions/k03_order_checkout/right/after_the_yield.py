@@ -1,4 +1,4 @@
-"""The exit code of a `yield` dependency, which FastAPI runs after the answer, does the jobs."""
+"""The exit code of a `yield` dependency, which FastAPI runs after the response, does the jobs."""
 
 import smtplib
 from collections.abc import Callable, Iterator

@@ -1,8 +1,8 @@
-"""The answer claims that all is done, which nobody can know yet.
+"""The response claims that all is done, which nobody can know yet.
 
 breaks: 200 `{"order_id": 1, "status": "processing"}`
 caught by: test_the_client_gets_the_number_of_the_order
-says: the first answer's body
+says: the first response's body
 """
 
 import smtplib

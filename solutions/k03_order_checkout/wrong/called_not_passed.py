@@ -1,8 +1,8 @@
 """`add_task` is given what the call of `notify_warehouse` returned, not the function to call.
 
-breaks: after the answer, and never before it
-caught by: test_nothing_is_done_for_an_order_before_its_answer
-says: the warehouse was called before the answer
+breaks: after the response, and never before it
+caught by: test_nothing_is_done_for_an_order_before_its_response
+says: the warehouse was called before the response
 """
 
 import smtplib

@@ -1,8 +1,8 @@
 """`asyncio.create_task` starts the work beside the request instead of after it.
 
-breaks: after the answer, and never before it; no asyncio task outlives the exchange
-caught by: test_nothing_is_done_for_an_order_before_its_answer
-says: a mail left before the answer
+breaks: after the response, and never before it; no asyncio task outlives the exchange
+caught by: test_nothing_is_done_for_an_order_before_its_response
+says: a mail left before the response
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The mail is handed to `run_in_executor` and its future is never awaited.
 
-breaks: after the answer, in this order, each starting only when the one before has ended
+breaks: after the response, in this order, each starting only when the one before has ended
 caught by: test_the_warehouse_waits_until_the_mail_has_left
 says: while the mail was still under way|left behind
 """

@@ -1,8 +1,8 @@
 """The id that is answered is the one of the order's last line.
 
-breaks: the id in the answer is the order's own
-caught by: test_the_order_and_its_items_are_committed_before_the_answer
-says: at the moment of the answer, the order with the number in the answer
+breaks: the id in the response is the order's own
+caught by: test_the_order_and_its_items_are_committed_before_the_response
+says: at the moment of the response, the order with the number in the response
 """
 
 import smtplib

@@ -1,6 +1,6 @@
 """The id is looked up as the highest one, which may by now be somebody else's order.
 
-breaks: the id in the answer is the order's own
+breaks: the id in the response is the order's own
 caught by: test_two_orders_at_the_same_moment_have_their_own_numbers[after it is stored]
 says: the numbers of two orders, one of them held up after it is stored
 """

@@ -1,6 +1,6 @@
 """The lambda returns a coroutine that nobody awaits, so the warehouse never hears of the order.
 
-breaks: after the answer the order is posted to the warehouse
+breaks: after the response the order is posted to the warehouse
 caught by: test_the_warehouse_is_told_the_order_s_number_as_json
 says: the JSON bodies of all calls of POST
 """

@@ -1,7 +1,7 @@
 """The one task does its steps in another order.
 
-breaks: after the answer, in this order, each starting only when the one before has ended
-caught by: test_the_jobs_run_after_the_answer_and_in_order
+breaks: after the response, in this order, each starting only when the one before has ended
+caught by: test_the_jobs_run_after_the_response_and_in_order
 says: the tasks ran in another order, or more than once: they run in the
 """
 

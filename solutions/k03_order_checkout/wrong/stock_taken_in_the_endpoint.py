@@ -1,6 +1,6 @@
-"""The stock is taken off while the order is placed, before the customer has an answer.
+"""The stock is taken off while the order is placed, before the customer has a response.
 
-breaks: after the answer, and never before it
+breaks: after the response, and never before it
 caught by: test_the_stock_waits_until_the_warehouse_has_answered
 says: the stock was changed while the warehouse had not yet answered
 """

@@ -1,4 +1,4 @@
-"""No background task at all: an ASGI middleware runs the job when the app has sent its answer."""
+"""No background task at all: an ASGI middleware runs the job when the app has sent its response."""
 
 import json
 import logging

@@ -2,7 +2,7 @@ r"""Only slashes are taken for separators, not those of a Windows client.
 
 breaks: a file name with folders in it is saved under `uploads/` by its last part only
 caught by: test_a_name_with_folders_is_saved_by_its_last_part[..\\..\\evil.png]
-says: the answer's body
+says: the response's body
 """
 
 import json

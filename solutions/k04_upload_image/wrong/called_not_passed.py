@@ -1,7 +1,7 @@
 """`add_task` is given a coroutine that was made already, not the function to call.
 
-breaks: after the answer the service is asked, and there is one row per upload
-caught by: test_the_service_is_called_only_after_the_answer
+breaks: after the response the service is asked, and there is one row per upload
+caught by: test_the_service_is_called_only_after_the_response
 says: there was no 'call': was the task added to the BackgroundTasks that
 """
 

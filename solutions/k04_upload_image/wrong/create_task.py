@@ -1,8 +1,8 @@
 """`asyncio.create_task` starts the work beside the request instead of after it.
 
-breaks: after the answer; no asyncio task outlives the exchange
-caught by: test_the_service_is_called_only_after_the_answer
-says: 'call' came before the answer, so the client had to wait for it: do
+breaks: after the response; no asyncio task outlives the exchange
+caught by: test_the_service_is_called_only_after_the_response
+says: 'call' came before the response, so the client had to wait for it: do
 """
 
 import asyncio

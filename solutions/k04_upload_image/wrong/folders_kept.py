@@ -2,7 +2,7 @@
 
 breaks: nothing is ever written outside `uploads/`
 caught by: test_a_name_with_folders_is_saved_by_its_last_part[../../evil.png]
-says: the answer's body
+says: the response's body
 """
 
 import json

@@ -1,7 +1,7 @@
 """With `timeout=None` a service that never answers is waited for until the end of days.
 
-breaks: the service does not answer in time: `failed`, null, logged, nothing escapes
-caught by: test_a_service_in_trouble_is_a_failed_image[no answer in time]
+breaks: the service does not response in time: `failed`, null, logged, nothing escapes
+caught by: test_a_service_in_trouble_is_a_failed_image[no response in time]
 says: the call has no time limit: with `timeout=None` it waits for ever
 """
 

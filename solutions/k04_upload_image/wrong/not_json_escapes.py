@@ -1,4 +1,4 @@
-"""An answer that is not JSON raises something that nobody catches.
+"""A response that is not JSON raises something that nobody catches.
 
 breaks: the service answers something that is not JSON: `failed`, null, logged, nothing escapes
 caught by: test_a_service_in_trouble_is_a_failed_image[not JSON]

@@ -1,8 +1,8 @@
 """The endpoint awaits the service itself, and the client waits with it.
 
-breaks: after the answer: the service is asked, then the row is written
-caught by: test_the_service_is_called_only_after_the_answer
-says: 'call' came before the answer, so the client had to wait for it: do
+breaks: after the response: the service is asked, then the row is written
+caught by: test_the_service_is_called_only_after_the_response
+says: 'call' came before the response, so the client had to wait for it: do
 """
 
 import json

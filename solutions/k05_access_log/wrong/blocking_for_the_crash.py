@@ -1,4 +1,4 @@
-"""The answers are logged in a thread, but the crash is written on the event loop.
+"""The responses are logged in a thread, but the crash is written on the event loop.
 
 breaks: work that blocks never runs on the event loop inside a task or a middleware
 caught by: test_logging_does_not_hold_up_the_event_loop[/crash]

@@ -1,8 +1,8 @@
 """`BackgroundTask(write_line(...))` writes at once and then tries to run the `None` it got back.
 
-breaks: after each answer, and not before, access.jsonl gains one line
-caught by: test_the_line_is_written_only_after_the_answer
-says: the line was written before the answer
+breaks: after each response, and not before, access.jsonl gains one line
+caught by: test_the_line_is_written_only_after_the_response
+says: the line was written before the response
 """
 
 import json

@@ -1,6 +1,6 @@
 r"""The status is taken for 200 until told otherwise; a crash passes by without telling.
 
-breaks: every answer counts, once: the 404, the 422, the unknown path, the 500 of the crash
+breaks: every response counts, once: the 404, the 422, the unknown path, the 500 of the crash
 caught by: test_a_crash_counts_too_and_once
 says: \(method, path, status\) of the lines
 """

@@ -1,7 +1,7 @@
 r"""The line is left to a task of the event loop that nobody waits for.
 
 breaks: no thread or asyncio task outlives the exchange
-caught by: test_the_line_is_written_only_after_the_answer
+caught by: test_the_line_is_written_only_after_the_response
 says: left behind by GET .* an asyncio task started at app
 """
 

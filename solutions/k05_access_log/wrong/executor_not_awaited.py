@@ -1,7 +1,7 @@
 """The task hands the line to the loop's executor and ends without awaiting it.
 
 breaks: no thread or asyncio task outlives the exchange
-caught by: test_the_line_is_written_only_after_the_answer
+caught by: test_the_line_is_written_only_after_the_response
 says: left behind by GET .* a job of an executor started at
 """
 

@@ -1,6 +1,6 @@
 """The lambda only makes a coroutine, in a thread; nobody awaits it, so no line is written.
 
-breaks: after each answer, and not before, access.jsonl gains one line
+breaks: after each response, and not before, access.jsonl gains one line
 caught by: test_the_duration_is_a_number_of_milliseconds
 says: there must be one line
 """

@@ -1,8 +1,8 @@
 """Whether the log can be written is asked first, and the client is sent away if it cannot.
 
-breaks: a log file that cannot be written does not change any answer
-caught by: test_a_log_that_cannot_be_written_changes_no_answer
-says: the answer when there was none
+breaks: a log file that cannot be written does not change any response
+caught by: test_a_log_that_cannot_be_written_changes_no_response
+says: the response when there was none
 """
 
 import json

@@ -1,7 +1,7 @@
 r"""The handler is for FastAPI's HTTPException; an unknown path raises Starlette's.
 
-breaks: every answer counts, once: the 404, the 422, the unknown path, the 500 of the crash
-caught by: test_every_answer_counts[unknown path]
+breaks: every response counts, once: the 404, the 422, the unknown path, the 500 of the crash
+caught by: test_every_response_counts[unknown path]
 says: \(method, path, status\) of the lines
 """
 

@@ -1,7 +1,7 @@
 r"""Only answers below 400 get their line.
 
-breaks: every answer counts, once: the 404, the 422, the unknown path, the 500 of the crash
-caught by: test_every_answer_counts[404 of the endpoint]
+breaks: every response counts, once: the 404, the 422, the unknown path, the 500 of the crash
+caught by: test_every_response_counts[404 of the endpoint]
 says: \(method, path, status\) of the lines
 """
 

@@ -1,7 +1,7 @@
 r"""The pattern of the route is logged in place of the path that was asked for.
 
 breaks: path is the request's own path
-caught by: test_an_answer_leaves_one_line
+caught by: test_a_response_leaves_one_line
 says: \(method, path, status\) of the lines of access\.jsonl
 """
 

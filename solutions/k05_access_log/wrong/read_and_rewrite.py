@@ -1,6 +1,6 @@
 """The file is read, extended and written back; of two in flight, one loses its line.
 
-breaks: every answer counts, once
+breaks: every response counts, once
 caught by: test_requests_in_flight_leave_whole_lines
 says: nine requests in flight together, one held just before it wrote: each
 """

@@ -1,7 +1,7 @@
 r"""The error handlers know `HTTPException` and the crash, but not the 422 of refused input.
 
-breaks: every answer counts, once: the 404, the 422, the unknown path, the 500 of the crash
-caught by: test_every_answer_counts[422]
+breaks: every response counts, once: the 404, the 422, the unknown path, the 500 of the crash
+caught by: test_every_response_counts[422]
 says: \(method, path, status\) of the lines
 """
 

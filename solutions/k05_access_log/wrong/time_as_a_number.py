@@ -2,7 +2,7 @@
 
 breaks: time is ISO 8601 with an offset
 caught by: test_the_time_is_when_the_request_arrived
-says: the endpoint took 10 s and the answer 20 s more; `time` must be ISO
+says: the endpoint took 10 s and the response 20 s more; `time` must be ISO
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The task is given the open file of the upload and reads it itself, after the answer."""
+"""The task is given the open file of the upload and reads it itself, after the response."""
 
 import logging
 from pathlib import Path

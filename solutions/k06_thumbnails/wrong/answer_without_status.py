@@ -1,8 +1,8 @@
-"""The answer has the id and nothing else.
+"""The response has the id and nothing else.
 
-breaks: the answer is {"photo": "<id>", "status": "queued"}
+breaks: the response is {"photo": "<id>", "status": "queued"}
 caught by: test_the_client_is_told_that_the_photo_is_queued
-says: the answer's `status`
+says: the response's `status`
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 breaks: POST /photos is answered with 202
 caught by: test_the_client_is_told_that_the_photo_is_queued
-says: the answer's status: accepted, not done
+says: the response's status: accepted, not done
 """
 
 import logging

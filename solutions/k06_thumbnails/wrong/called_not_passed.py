@@ -1,8 +1,8 @@
 """`add_task(make_thumbnail(...))` makes the thumbnail at once and then queues the `None` it got.
 
-breaks: the thumbnail is made after the answer
-caught by: test_the_thumbnail_is_made_only_after_the_answer
-says: the photo was decoded before the answer
+breaks: the thumbnail is made after the response
+caught by: test_the_thumbnail_is_made_only_after_the_response
+says: the photo was decoded before the response
 """
 
 import logging

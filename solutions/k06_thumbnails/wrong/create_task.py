@@ -1,8 +1,8 @@
-"""The work is left to a task of the event loop, which starts before the answer is out.
+"""The work is left to a task of the event loop, which starts before the response is out.
 
-breaks: the thumbnail is made after the answer
-caught by: test_the_thumbnail_is_made_only_after_the_answer
-says: the photo was decoded before the answer
+breaks: the thumbnail is made after the response
+caught by: test_the_thumbnail_is_made_only_after_the_response
+says: the photo was decoded before the response
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The task gives the work to the loop's executor and ends without awaiting it.
 
 breaks: what a task starts has ended when it ends: nothing outlives the exchange
-caught by: test_the_thumbnail_is_made_only_after_the_answer
+caught by: test_the_thumbnail_is_made_only_after_the_response
 says: left behind by POST /photos: a job of an executor started at
 """
 

@@ -1,4 +1,4 @@
-"""No file at all: the CSV is built in memory and streamed from there; answers are models."""
+"""No file at all: the CSV is built in memory and streamed from there; responses are models."""
 
 import csv
 import io

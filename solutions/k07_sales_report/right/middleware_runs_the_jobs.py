@@ -1,4 +1,4 @@
-"""No background task: a pure ASGI middleware awaits the jobs once the answer is out."""
+"""No background task: a pure ASGI middleware awaits the jobs once the response is out."""
 
 import csv
 import logging

@@ -1,4 +1,4 @@
-"""Async endpoints, an answer of its own that carries header and task, a failure logged."""
+"""Async endpoints, a response of its own that carries header and task, a failure logged."""
 
 import csv
 import logging

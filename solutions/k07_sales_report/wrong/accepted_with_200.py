@@ -1,4 +1,4 @@
-"""An answer of one's own does not take the 202 of the decorator: the client gets 200.
+"""A response of one's own does not take the 202 of the decorator: the client gets 200.
 
 breaks: `POST /reports` → 202 `{"report_id": "…", "status": "queued"}`
 caught by: test_what_is_no_month_is_refused[202601]

@@ -1,8 +1,8 @@
 """`make_report` is called on the spot and its result, None, is handed to `add_task`.
 
-breaks: The answer says `queued`; a client that asks while it is made gets `running`.
-caught by: test_the_report_is_made_only_after_the_answer
-says: 'query orders' came before the answer, so the client had to wait for
+breaks: The response says `queued`; a client that asks while it is made gets `running`.
+caught by: test_the_report_is_made_only_after_the_response
+says: 'query orders' came before the response, so the client had to wait for
 """
 
 import csv

@@ -1,7 +1,7 @@
 """The async task hands the report to an executor and does not await it.
 
 breaks: What a task starts has ended when the task ends: no thread or asyncio task outlives it.
-caught by: test_the_report_is_made_only_after_the_answer
+caught by: test_the_report_is_made_only_after_the_response
 says: left behind by POST /reports: a job of an executor started at
 """
 

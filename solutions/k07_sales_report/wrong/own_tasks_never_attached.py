@@ -1,4 +1,4 @@
-r"""A `BackgroundTasks()` made by hand is attached to no answer, so nothing ever runs it.
+r"""A `BackgroundTasks()` made by hand is attached to no response, so nothing ever runs it.
 
 breaks: `GET /reports/{id}/file` → the CSV; the report stays `queued`.
 caught by: test_a_finished_report_says_so

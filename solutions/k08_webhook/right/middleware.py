@@ -1,4 +1,4 @@
-"""A pure ASGI middleware delivers, after the answer, what the endpoint left in the state."""
+"""A pure ASGI middleware delivers, after the response, what the endpoint left in the state."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-r"""The task parses the callback's answer, and an empty 204 makes it crash.
+r"""The task parses the callback's response, and an empty 204 makes it crash.
 
 breaks: 2xx is delivered.
 caught by: test_any_2xx_is_delivered[200]

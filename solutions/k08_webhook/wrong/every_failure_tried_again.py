@@ -3,7 +3,7 @@
 breaks: 3xx and other 4xx are not tried again.
 caught by: test_what_will_not_pass_is_not_tried_again[400]
 caught by: test_what_will_not_pass_is_not_tried_again[404]
-says: the calls when the answer is 400
+says: the calls when the response is 400
 """
 
 import asyncio

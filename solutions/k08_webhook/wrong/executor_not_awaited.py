@@ -1,7 +1,7 @@
 """The task hands the delivery to the loop's executor and does not wait for it.
 
 breaks: What a task starts has ended when it ends: no thread or asyncio task outlives the exchange.
-caught by: test_the_callback_is_called_only_after_the_answer
+caught by: test_the_callback_is_called_only_after_the_response
 says: left behind by POST /payments: a job of an executor started at
 """
 

@@ -1,6 +1,6 @@
 """A lambda round an async function returns a coroutine in a thread, and there it is dropped.
 
-breaks: After the answer: POST of the payment as JSON to the callback.
+breaks: After the response: POST of the payment as JSON to the callback.
 caught by: test_a_callback_that_leads_inside_is_refused[no address at all]
 says: only the good one is called
 """

@@ -1,7 +1,7 @@
 """The tasks are put into a BackgroundTasks of one's own, which no response carries.
 
-breaks: After the answer: POST of the payment as JSON to the callback.
-caught by: test_the_callback_is_called_only_after_the_answer
+breaks: After the response: POST of the payment as JSON to the callback.
+caught by: test_the_callback_is_called_only_after_the_response
 says: there was no 'call': was the task added to the BackgroundTasks that
 """
 

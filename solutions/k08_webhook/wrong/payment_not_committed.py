@@ -2,7 +2,7 @@
 
 breaks: Header Idempotency-Key: one per payment, the same on each attempt.
 caught by: test_the_client_gets_the_number_of_the_payment
-says: the second answer
+says: the second response
 """
 
 import hashlib

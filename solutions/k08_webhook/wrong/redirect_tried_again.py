@@ -2,7 +2,7 @@
 
 breaks: 3xx and other 4xx are not tried again.
 caught by: test_what_will_not_pass_is_not_tried_again[301]
-says: the calls when the answer is 301
+says: the calls when the response is 301
 """
 
 import asyncio

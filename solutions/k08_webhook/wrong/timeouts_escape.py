@@ -1,7 +1,7 @@
 r"""Only ConnectError is caught: a time-out ends the task with an exception and without a word.
 
 breaks: 5xx, 429, time-outs and connection errors are tried again.
-caught by: test_what_may_pass_is_tried_again[no answer in time]
+caught by: test_what_may_pass_is_tried_again[no response in time]
 caught by: test_what_may_pass_is_tried_again[no connection in time]
 says: the row: \(payment_id, status, attempts\)
 """

@@ -2,7 +2,7 @@
 
 breaks: Tried again after 1, 2 and 4 seconds: four attempts at most.
 caught by: test_retry_after_counts_for_one_wait_only
-says: the seconds; only the second answer had Retry-After: 9
+says: the seconds; only the second response had Retry-After: 9
 """
 
 import asyncio

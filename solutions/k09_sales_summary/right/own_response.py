@@ -1,4 +1,4 @@
-"""An answer of its own that carries the task, and a frozen snapshot that is swapped whole."""
+"""A response of its own that carries the task, and a frozen snapshot that is swapped whole."""
 
 import logging
 import threading

@@ -1,8 +1,8 @@
-"""An answer of one's own does not take over a status: without one it is a 200.
+"""A response of one's own does not take over a status: without one it is a 200.
 
 breaks: `POST /summary/refresh` → 202 `{"status": "refreshing"}`
 caught by: test_the_client_is_told_that_it_is_refreshing
-says: the answer's status: accepted, not done
+says: the response's status: accepted, not done
 """
 
 import logging

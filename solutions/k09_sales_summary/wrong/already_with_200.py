@@ -1,8 +1,8 @@
-"""Only the first answer is a 202; `already refreshing` comes with 200.
+"""Only the first response is a 202; `already refreshing` comes with 200.
 
 breaks: While one runs: 202 `{"status": "already refreshing"}`.
 caught by: test_a_refresh_beside_another_is_not_begun
-says: the answer to a refresh that is asked for while one runs
+says: the response to a refresh that is asked for while one runs
 """
 
 import logging

@@ -1,8 +1,8 @@
 """`refresh_summary` is called on the spot and its result, None, is handed over as the task.
 
-breaks: The query runs after the answer.
-caught by: test_the_query_runs_only_after_the_answer
-says: 'query orders' came before the answer, so the client had to wait for
+breaks: The query runs after the response.
+caught by: test_the_query_runs_only_after_the_response
+says: 'query orders' came before the response, so the client had to wait for
 """
 
 import logging

@@ -1,7 +1,7 @@
 """The async task hands the query to an executor and ends without awaiting it.
 
 breaks: What a task starts has ended when the task ends: no thread or asyncio task outlives it.
-caught by: test_the_query_runs_only_after_the_answer
+caught by: test_the_query_runs_only_after_the_response
 says: left behind by POST .* a job of an executor started at
 """
 

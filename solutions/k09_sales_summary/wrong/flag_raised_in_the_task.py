@@ -1,8 +1,8 @@
-"""The flag is raised only when the task starts: a request right after the answer slips through.
+"""The flag is raised only when the task starts: a request right after the response slips through.
 
-breaks: A refresh runs from the accepting answer until its task ends.
-caught by: test_a_refresh_counts_from_its_answer_on
-says: the answer to a refresh that is asked for when one has been accepted
+breaks: A refresh runs from the accepting response until its task ends.
+caught by: test_a_refresh_counts_from_its_response_on
+says: the response to a refresh that is asked for when one has been accepted
 """
 
 import logging

@@ -1,6 +1,6 @@
 """The lambda returns a coroutine that nobody awaits, so nothing is refreshed, ever again.
 
-breaks: A refresh that was accepted runs after the answer.
+breaks: A refresh that was accepted runs after the response.
 caught by: test_a_summary_of_no_orders_has_no_rows
 says: the status of GET /summary
 """

@@ -2,7 +2,7 @@
 
 breaks: After a refresh that failed the next refresh is accepted.
 caught by: test_a_refresh_that_fails_leaves_the_old_summary[anything else]
-says: the answer
+says: the response
 """
 
 import logging

@@ -1,6 +1,6 @@
-"""The dependency makes a `BackgroundTasks()` of its own, which no answer carries.
+"""The dependency makes a `BackgroundTasks()` of its own, which no response carries.
 
-breaks: A refresh that was accepted runs after the answer.
+breaks: A refresh that was accepted runs after the response.
 caught by: test_a_summary_of_no_orders_has_no_rows
 says: the status of GET /summary
 """

@@ -1,8 +1,8 @@
 """The upload itself is saved by a task.
 
-breaks: the file lies under `uploads/`, byte for byte, before the answer
-caught by: test_the_file_is_there_before_the_answer
-says: at the moment of the answer the whole file must lie under uploads/:
+breaks: the file lies under `uploads/`, byte for byte, before the response
+caught by: test_the_file_is_there_before_the_response
+says: at the moment of the response the whole file must lie under uploads/:
 """
 
 import json

@@ -1,8 +1,8 @@
-"""The answer says `queued` where the contract says `notification queued`.
+"""The response says `queued` where the contract says `notification queued`.
 
 breaks: 200 `{"status": "notification queued"}`.
 caught by: test_the_client_is_told_that_the_notification_is_queued
-says: the answer's body
+says: the response's body
 """
 
 from fastapi import BackgroundTasks, FastAPI

@@ -1,8 +1,8 @@
 """The line is written in the endpoint, so the client waits for the disk.
 
-breaks: After the answer, `log.txt` gains the line; not before.
-caught by: test_the_line_is_written_only_after_the_answer
-says: the line was written before the answer: hand write_log to a
+breaks: After the response, `log.txt` gains the line; not before.
+caught by: test_the_line_is_written_only_after_the_response
+says: the line was written before the response: hand write_log to a
 """
 
 from fastapi import FastAPI

@@ -1,8 +1,8 @@
 """The summary is computed in the endpoint, and whoever asks for it waits.
 
-breaks: The query runs after the answer.
-caught by: test_the_query_runs_only_after_the_answer
-says: 'query orders' came before the answer, so the client had to wait for
+breaks: The query runs after the response.
+caught by: test_the_query_runs_only_after_the_response
+says: 'query orders' came before the response, so the client had to wait for
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""Answers trees, and the fresh loading of one answer."""
+"""Solutions trees, and the fresh loading of one solution."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dojo.catalogue import Kata
 from dojo.limit import Overtime
 
 
-class NoAnswers(Exception):
-    """A path that holds no answer at all; the message says what was looked for."""
+class NoSolutions(Exception):
+    """A path that holds no solution at all; the message says what was looked for."""
 
 
 @dataclass(eq=False)
 class DoesNotLoad(Exception):
-    """An answer that cannot be run: which file, which line (0: the whole file), and why."""
+    """A solution that cannot be run: which file, which line (0: the whole file), and why."""
 
     file: Path
     line: int
@@ -36,36 +36,77 @@ class DoesNotLoad(Exception):
         return f"{where} does not load: {self.reason}{shown}"
 
 
-def answers_tree(path: Path, katas: dict[str, Kata]) -> Path:
-    """The folder that holds `kNN_name/app.py`: `path` itself, or `katas/` in it.
+@dataclass(frozen=True)
+class Solutions:
+    """Where the solution of each kata lies: a tree laid out like katas/, or one file."""
 
-    Raises `NoAnswers`.
+    tree: Path
+    kata: Kata | None = None
+    single: Path | None = None
+
+    def file(self, kata: Kata) -> Path:
+        """The file that holds the solution of `kata`; it need not exist."""
+        if self.single is not None and kata == self.kata:
+            return self.single
+        return self.tree / kata.name / "app.py"
+
+
+def find_solutions(path: Path, katas: dict[str, Kata]) -> Solutions:
+    """The solutions that `path` names: a tree, a checkout with such a `katas/`, the folder of one
+    kata, or one file.
+
+    A file belongs to the kata that its name or one of its folders begins with. Raises
+    `NoSolutions`.
     """
+    path = path.resolve()
+    if path.is_file():
+        return _one_file(path, katas)
     for tree in (path, path / "katas"):
         if any((tree / name / "app.py").is_file() for name in katas):
-            return tree.resolve()
+            return Solutions(tree)
+    if (path / "app.py").is_file() and _kata_named_in(path, katas) is not None:
+        return _one_file(path / "app.py", katas)
     example = next(iter(katas), "k01_name")
-    there = "has none" if path.is_dir() else "is not there" if not path.exists() else "is a file"
-    raise NoAnswers(
-        f"no answers in {path}, which {there}: looked for files like "
+    there = "has none" if path.is_dir() else "is not there"
+    raise NoSolutions(
+        f"no solutions in {path}, which {there}: looked for files like "
         f"{Path(path.name or '.') / example / 'app.py'} (a folder laid out like katas/)"
     )
+
+
+def _one_file(file: Path, katas: dict[str, Kata]) -> Solutions:
+    kata = _kata_named_in(file, katas)
+    if kata is None:
+        example = next(iter(katas), "k01_name")
+        raise NoSolutions(
+            f"no kata is named by {file}: put the file into a folder named like the kata "
+            f"({Path(example) / file.name}), or begin its name with the kata's number"
+        )
+    return Solutions(kata.root / "katas", kata, file)
+
+
+def _kata_named_in(path: Path, katas: dict[str, Kata]) -> Kata | None:
+    for part in reversed(path.parts):
+        number = part.partition("_")[0].partition(".")[0]
+        for kata in katas.values():
+            if part == kata.name or number == kata.number:
+                return kata
+    return None
 
 
 _failures: dict[tuple[Path, int, int], DoesNotLoad] = {}
 _compiled: dict[tuple[Path, int, int], CodeType] = {}
 
 
-def load_answer(kata: Kata, tree: Path) -> ModuleType:
-    """The answer's module, executed anew, with its `app`.
+def load_solution(kata: Kata, file: Path) -> ModuleType:
+    """The solution's module, executed anew, with its `app`.
 
-    Raises `DoesNotLoad`.     An answer that failed once is not executed again while its file stays
-    the same, so that one that     never finishes importing costs its time limit once and not once
-    a spec.
+    A solution that failed once is not executed again while its file stays the same, so that one
+    that never finishes importing costs its time limit once and not once a spec. Raises
+    `DoesNotLoad`.
     """
-    file = tree / kata.name / "app.py"
     if not file.is_file():
-        raise DoesNotLoad(file, 0, "there is no such file in this answers tree")
+        raise DoesNotLoad(file, 0, "there is no such file")
     stat = file.stat()
     key = (file, stat.st_mtime_ns, stat.st_size)
     if key in _failures:

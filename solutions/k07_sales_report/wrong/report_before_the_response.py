@@ -1,8 +1,8 @@
 """The report is made in the endpoint, so the client waits for it and its `queued` is a lie.
 
-breaks: The answer says `queued`; a client that asks while it is made gets `running`.
-caught by: test_the_report_is_made_only_after_the_answer
-says: 'query orders' came before the answer, so the client had to wait for
+breaks: The response says `queued`; a client that asks while it is made gets `running`.
+caught by: test_the_report_is_made_only_after_the_response
+says: 'query orders' came before the response, so the client had to wait for
 """
 
 import csv

@@ -1,8 +1,8 @@
 """The mail is sent in the endpoint, so the customer waits for the mail server.
 
-breaks: after the answer, and never before it
-caught by: test_nothing_is_done_for_an_order_before_its_answer
-says: a mail left before the answer
+breaks: after the response, and never before it
+caught by: test_nothing_is_done_for_an_order_before_its_response
+says: a mail left before the response
 """
 
 import smtplib

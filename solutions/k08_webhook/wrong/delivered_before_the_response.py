@@ -1,8 +1,8 @@
 """The endpoint awaits the delivery itself, so the client waits for somebody else's server.
 
-breaks: After the answer: POST of the payment as JSON to the callback.
-caught by: test_the_callback_is_called_only_after_the_answer
-says: 'call' came before the answer, so the client had to wait for it: do
+breaks: After the response: POST of the payment as JSON to the callback.
+caught by: test_the_callback_is_called_only_after_the_response
+says: 'call' came before the response, so the client had to wait for it: do
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The endpoint holds the lock only while it adds the task.
 
-breaks: A refresh runs from the accepting answer until its task ends.
-caught by: test_a_refresh_counts_from_its_answer_on
-says: the answer to a refresh that is asked for when one has been accepted
+breaks: A refresh runs from the accepting response until its task ends.
+caught by: test_a_refresh_counts_from_its_response_on
+says: the response to a refresh that is asked for when one has been accepted
 """
 
 import threading

@@ -1,8 +1,8 @@
-"""The answer says `ok` where the contract says `registered`.
+"""The response says `ok` where the contract says `registered`.
 
 breaks: 200 `{"status": "registered"}`.
 caught by: test_the_client_is_told_that_the_user_is_registered
-says: the answer's body
+says: the response's body
 """
 
 import smtplib

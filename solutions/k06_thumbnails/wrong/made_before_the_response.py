@@ -1,8 +1,8 @@
 """The endpoint makes the thumbnail itself, and the client waits for it.
 
-breaks: the thumbnail is made after the answer
-caught by: test_the_thumbnail_is_made_only_after_the_answer
-says: the photo was decoded before the answer
+breaks: the thumbnail is made after the response
+caught by: test_the_thumbnail_is_made_only_after_the_response
+says: the photo was decoded before the response
 """
 
 import logging
