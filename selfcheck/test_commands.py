@@ -285,9 +285,12 @@ DEPRECATED = """
 import typing, warnings
 
 del typing.ByteString
+before = getattr(typing, "__getattr__", None)
 
 def ask(name):
     if name != "ByteString":
+        if before:
+            return before(name)
         raise AttributeError(name)
     warnings.warn("'typing.ByteString' is deprecated", DeprecationWarning, stacklevel=2)
     return bytes
