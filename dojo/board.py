@@ -261,7 +261,8 @@ class Screen:
         self.tw.line(f"  read     {_shown(score.kata.card)}")
         self.tw.line(f"  {'fill in' if score.light == 'grey' else 'mend':<7}  {_shown(file)}")
         self.tw.line(f"  until    {_sentence(found.title)}")
-        self.tw.line(f"  run      pytest {_shown(score.kata.spec_file)}")
+        pytest = os.environ.get("DOJO_PYTEST", "pytest")  # `run.py` was typed, and is to be typed
+        self.tw.line(f"  run      {pytest} {_shown(score.kata.spec_file)}")
 
 
 def _sentence(title: str) -> str:

@@ -24,7 +24,10 @@ from dojo.holds import Hold
 from dojo.timeline import owner, witness
 
 _real_open = io.open
+_real_text_encoding = io.text_encoding
 FOREIGN_ENCODING = "cp1252"
+# `io.DEFAULT_BUFFER_SIZE` grew with Python 3.14, and with it what a half-written file holds.
+BUFFER_SIZE = 8192
 
 
 class Disk:
@@ -91,8 +94,8 @@ class Disk:
 
     @contextmanager
     def foreign_locale(self) -> Iterator[None]:
-        """A machine whose locale is not UTF-8: text files are opened in another encoding by
-        default."""
+        """A machine whose locale is not UTF-8, with Python's UTF-8 mode off: text files are opened
+        in another encoding by default, on every version of Python."""
         before = locale.setlocale(locale.LC_CTYPE)
         locale.setlocale(locale.LC_CTYPE, "C")
         self.foreign = True
@@ -167,6 +170,7 @@ def install() -> None:
     if builtins.open is not _open:
         builtins.open = _open
         io.open = _open
+        io.text_encoding = _text_encoding  # type: ignore[assignment]
 
 
 def _seen(path: object, mode: str | None, flags: int) -> None:
@@ -175,7 +179,24 @@ def _seen(path: object, mode: str | None, flags: int) -> None:
     name = _disk.name_of(path)
     if name is not None and not name.startswith("shop.db"):
         writing = bool(flags & (os.O_WRONLY | os.O_RDWR)) if flags else _writes(mode or "r")
-        _disk.opened(name, writing=writing)
+        if writing or not _is_no_file(name):
+            _disk.opened(name, writing=writing)
+
+
+def _is_no_file(name: str) -> bool:
+    """Whether Python itself looks for the text of code that came from no file.
+
+    It opens `<unknown>` or `<string>` where it shows an error in such code, also while it logs an
+    exception.
+    """
+    return name.startswith("<") and name.endswith(">") and not os.path.exists(name)
+
+
+def _text_encoding(encoding: str | None, stacklevel: int = 2, /) -> str:
+    """What `Path` and `logging` ask first; it is "utf-8" in UTF-8 mode, the default since 3.15."""
+    if encoding is None and _disk is not None and _disk.foreign:
+        return "locale"
+    return _real_text_encoding(encoding, stacklevel + 1)
 
 
 def _writes(mode: str) -> bool:
@@ -218,7 +239,7 @@ def _open(
     raw.dojo_name = name
     if buffering == 0:
         return raw
-    size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
+    size = buffering if buffering > 1 else BUFFER_SIZE
     buffer: Any = (io.BufferedRandom if "+" in mode else io.BufferedWriter)(raw, size)
     if "b" in mode:
         return buffer

@@ -12,6 +12,10 @@ from dojo import audit
 from dojo.timeline import owner, witness
 
 MAIL_PORT = 2525
+NO_LOOPBACK = (
+    "this machine has no loopback interface: 127.0.0.1 cannot be reached, where the mail server of "
+    "the specs listens. It has nothing to do with your code; on Linux, `ip link set lo up` helps"
+)
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 _loading = False
@@ -48,6 +52,18 @@ def install() -> None:
 
 _real_connect = socket.socket.connect
 _real_getfqdn = socket.getfqdn
+
+
+def has_loopback() -> bool:
+    """Whether a program on this machine can reach another one on it."""
+    try:
+        with socket.socket() as listening, socket.socket() as connecting:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            _real_connect(connecting, listening.getsockname())
+    except OSError:
+        return False
+    return True
 
 
 def _is_the_solutions() -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dojo import finding, fixtures, limit
+from dojo import finding, fixtures, limit, network
 from dojo.board import Board
 from dojo.catalogue import BrokenCatalogue, Kata, read_catalogue
 from dojo.fixtures import KATA, SOLUTIONS, STAGE
@@ -61,6 +61,16 @@ def _solutions(config: pytest.Config, katas: dict[str, Kata]) -> Solutions:
     if named is None:
         return Solutions(config.rootpath / "katas")
     return find_solutions(config.invocation_params.dir / Path(named).expanduser(), katas)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say once what is the machine's trouble: each spec would guess at the solution.
+
+    A grader runs solutions in a network of its own.
+    """
+    if not session.config.pluginmanager.has_plugin("dojo-runner") and not network.has_loopback():
+        raise pytest.UsageError(network.NO_LOOPBACK)
 
 
 def _kata_of(path: Path, config: pytest.Config) -> Kata | None:

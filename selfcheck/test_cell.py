@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from projects import KATA, ROOT, changed
 
@@ -162,8 +162,8 @@ def test_what_an_answer_starts_ends_with_it(kind, tmp_path):
         "    subprocess.Popen(words, start_new_session=True)",
     )
 
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    assert name not in running
+    running = [found.info["cmdline"] or [] for found in psutil.process_iter(["cmdline"])]
+    assert [words for words in running if name in words] == []
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there are no walls here")

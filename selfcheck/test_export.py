@@ -271,6 +271,7 @@ def test_a_class_gets_what_it_learns_with_and_nothing_else(fresh):
         f"katas/{KATA}/app.py",
         f"katas/{KATA}/kata.toml",
         "pyproject.toml",
+        "run.py",
         f"tests/test_{KATA}.py",
     }
     assert tool == {

@@ -361,3 +361,16 @@ def test_the_grader_works_from_wherever_it_is_called(dojo, tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert "10/10 points" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_console_gets_no_sign_that_it_cannot_show(dojo, tmp_path, encoding):
+    """On Windows a console may know 250 letters; what is a mark elsewhere is a plain one there, and
+    the name of a student is still to be told from others."""
+    submission(tmp_path / "Żak", **{KATA: CALLED})
+
+    done = dojo("grade", "Żak", "--kata", KATA, PYTHONIOENCODING=encoding)
+
+    assert "\n       x " in done.stdout
+    assert "u2717" not in done.stdout
+    assert "\\u017bak" in done.stdout

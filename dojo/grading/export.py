@@ -21,7 +21,7 @@ from dojo.grading.progress import tell
 
 WRITTEN, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-ALWAYS = ("LICENSE", "conftest.py", "constraints.txt", "pyproject.toml")
+ALWAYS = ("LICENSE", "conftest.py", "constraints.txt", "pyproject.toml", "run.py")
 TABLE = b"<!-- the katas -->"
 PROGRAMS = ("run_autograder", "setup.sh")
 UNIX = 3

@@ -72,6 +72,8 @@ class Worker:
                 self.items.setdefault(item.stash[KATA].name, []).append(item)
         for install in INSTALLED:
             install()
+        if not self.cell.walls and not network.has_loopback():
+            raise pytest.UsageError(network.NO_LOOPBACK)
         root = str(session.config.rootpath)
         sys.path[:] = [path for path in sys.path if path not in (root, f"{root}{os.sep}tests")]
         if not self.cell.walls:
