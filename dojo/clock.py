@@ -8,6 +8,7 @@ would make no sense.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,6 +83,25 @@ def frozen_clock() -> Iterator[Clock]:
     finally:
         _clock = None
         freezer.stop()
+
+
+@contextmanager
+def foreign_zone(hours: int = 9) -> Iterator[None]:
+    """A machine whose own time zone is so many hours ahead of UTC."""
+    before = os.environ.get("TZ")
+    _set_zone(f"XXX{-hours:+d}")  # POSIX counts the other way round
+    try:
+        yield
+    finally:
+        _set_zone(before)
+
+
+def _set_zone(zone: str | None) -> None:
+    if zone is None:
+        os.environ.pop("TZ", None)
+    else:
+        os.environ["TZ"] = zone
+    time.tzset()
 
 
 def _restart_stop_watches(freezer: Any) -> None:

@@ -56,7 +56,7 @@ class Disk:
         self.directory = directory
         self.foreign = False
         self._broken: dict[str, int] = {}
-        self._holds: list[_Held] = []
+        self._holds: list[_Held | _HeldStep] = []
         self._root = os.path.realpath(directory)
         self._temporary: set[str] = set()
 
@@ -95,9 +95,17 @@ class Disk:
         self._holds.append(_Held(name, step, hold))
         return hold
 
+    def hold_step(self) -> Hold:
+        """Hold the next exchange that changes a file or a folder after its response, just before it
+        does so: opens a file for writing, hands the system a piece of it, makes or moves
+        something."""
+        hold = Hold("a step on the disk")
+        self._holds.append(_HeldStep(hold))
+        return hold
+
     def _stop(self, how: str, name: str) -> None:
         moments = owner()
-        for held in self._holds:
+        for held in list(self._holds):  # the spec may add some while it holds one
             held.come(how, name, moments.number if moments else 0)
         if name in self._broken:
             number = self._broken[name]
@@ -254,6 +262,20 @@ class _Held:
             return
         self.steps[how, name, exchange] += 1
         if self.steps[how, name, exchange] == self.step and (how == "open" or self.step > 1):
+            self.hold.stop_here()
+
+
+@dataclass
+class _HeldStep:
+    """A hold on whatever an exchange does to the disk in its tasks."""
+
+    hold: Hold
+
+    def come(self, how: str, name: str, exchange: int) -> None:
+        moments = owner()
+        if moments is not None and moments.responded:
+            if not self.hold.reached:
+                self.hold.what = f"the writing of {name}"
             self.hold.stop_here()
 
 

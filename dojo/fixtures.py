@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import pytest_asyncio
 
+from dojo import clock as clocks
 from dojo import postbox as postboxes
 from dojo.catalogue import Kata
 from dojo.clock import Clock, frozen_clock
 from dojo.database import Database
 from dojo.disk import Disk
-from dojo.exchange import Client
+from dojo.exchange import Client, Exchange
 from dojo.images import Darkroom
 from dojo.logs import Logs
 from dojo.postbox import Postbox
 from dojo.services import Services
 from dojo.solutions import DoesNotLoad, Solutions
 from dojo.stage import Stage, client_of, loaded, stage
+from dojo.steps import each_step
 from dojo.timeline import Timeline
 
 KATA = pytest.StashKey[Kata]()
@@ -90,6 +93,19 @@ def disk(scene: Stage) -> Disk:
 def darkroom(scene: Stage) -> Darkroom:
     """Where Pillow decodes pixels."""
     return scene.darkroom
+
+
+@pytest.fixture
+def steps_of(scene: Stage) -> Callable[[Exchange], AsyncIterator[str]]:
+    """Stop an exchange at each step of its tasks in turn."""
+    return partial(each_step, scene)
+
+
+@pytest.fixture
+def foreign_zone() -> Iterator[None]:
+    """A machine whose own time zone is not UTC."""
+    with clocks.foreign_zone():
+        yield
 
 
 @pytest.fixture
