@@ -85,15 +85,20 @@ def frozen_clock() -> Iterator[Clock]:
         freezer.stop()
 
 
-@contextmanager
-def foreign_zone(hours: int = 9) -> Iterator[None]:
-    """A machine whose own time zone is so many hours ahead of UTC."""
-    before = os.environ.get("TZ")
-    _set_zone(f"XXX{-hours:+d}")  # POSIX counts the other way round
-    try:
-        yield
-    finally:
-        _set_zone(before)
+class Zone:
+    """The time zone of the machine, which is not the one of the orders."""
+
+    __slots__ = ()
+
+    @contextmanager
+    def foreign(self, hours: int = 9) -> Iterator[None]:
+        """Be on a machine whose own time zone is so many hours ahead of UTC."""
+        before = os.environ.get("TZ")
+        _set_zone(f"XXX{-hours:+d}")  # POSIX counts the other way round
+        try:
+            yield
+        finally:
+            _set_zone(before)
 
 
 def _set_zone(zone: str | None) -> None:

@@ -46,8 +46,10 @@ class Disk:
     __slots__ = (
         "_broken",
         "_holds",
+        "_refused",
         "_root",
         "_temporary",
+        "_without_space",
         "directory",
         "foreign",
     )
@@ -57,6 +59,8 @@ class Disk:
         self.foreign = False
         self._broken: dict[str, int] = {}
         self._holds: list[_Held | _HeldStep] = []
+        self._refused = b""
+        self._without_space: list[str] = []
         self._root = os.path.realpath(directory)
         self._temporary: set[str] = set()
 
@@ -115,6 +119,12 @@ class Disk:
         """From now on writing the file `name`, opened already or not, fails with this `errno`."""
         self._broken[name] = number
 
+    def fill_up_for(self, text: str) -> list[str]:
+        """From now on there is no space left for a piece that holds this text, in whatever file;
+        the names of the files for which there was none."""
+        self._refused = text.encode()
+        return self._without_space
+
     def fill_up(self, name: str) -> None:
         """From now on there is no space left for the file `name`, opened already or not."""
         self.fail(name, errno.ENOSPC)
@@ -152,10 +162,14 @@ class Disk:
         self._stop("open", name)
         self.note("write", name)
 
-    def written(self, name: str) -> None:
+    def written(self, name: str, data: Any = b"") -> None:
         if not _counts():
             return
         self._stop("write", name)
+        pieces = data if isinstance(data, (list, tuple)) else [data]
+        if self._refused and any(self._refused in builtins.bytes(piece) for piece in pieces):
+            self._without_space.append(name)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
         timeline = witness()
         last = timeline.events[-1] if timeline and timeline.events else None
         if timeline and (
@@ -341,7 +355,7 @@ def _writing(real: Callable[..., Any]) -> Callable[..., Any]:
     def write(descriptor: int, *args: Any) -> Any:
         name = _name_of_descriptor(descriptor)
         if name is not None and _disk is not None:
-            _disk.written(name)
+            _disk.written(name, *args[:1])
         return real(descriptor, *args)
 
     return write
@@ -476,7 +490,7 @@ class _NotedFile(io.FileIO):
 
     def write(self, data: Any) -> int:
         if _disk is not None:
-            _disk.written(self.dojo_name)
+            _disk.written(self.dojo_name, data)
         return super().write(data)
 
 

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import pytest_asyncio
 
-from dojo import clock as clocks
 from dojo import postbox as postboxes
 from dojo.catalogue import Kata
-from dojo.clock import Clock, frozen_clock
+from dojo.clock import Clock, Zone, frozen_clock
 from dojo.database import Database
 from dojo.disk import Disk
-from dojo.exchange import Client, Exchange
+from dojo.exchange import Client
 from dojo.images import Darkroom
 from dojo.logs import Logs
 from dojo.postbox import Postbox
 from dojo.services import Services
 from dojo.solutions import DoesNotLoad, Solutions
 from dojo.stage import Stage, client_of, loaded, stage
-from dojo.steps import each_step
+from dojo.steps import Steps
 from dojo.timeline import Timeline
 
 KATA = pytest.StashKey[Kata]()
@@ -96,16 +94,15 @@ def darkroom(scene: Stage) -> Darkroom:
 
 
 @pytest.fixture
-def steps_of(scene: Stage) -> Callable[[Exchange], AsyncIterator[str]]:
-    """Stop an exchange at each step of its tasks in turn."""
-    return partial(each_step, scene)
+def steps(scene: Stage) -> Steps:
+    """The steps of a task, at each of which somebody else can look at what it has done."""
+    return Steps(scene)
 
 
 @pytest.fixture
-def foreign_zone() -> Iterator[None]:
-    """A machine whose own time zone is not UTC."""
-    with clocks.foreign_zone():
-        yield
+def zone() -> Zone:
+    """The time zone of the machine."""
+    return Zone()
 
 
 @pytest.fixture

@@ -9,25 +9,39 @@ from dojo.holds import Hold, until
 from dojo.stage import Stage
 
 
-async def each_step(scene: Stage, exchange: Exchange) -> AsyncIterator[str]:
-    """Let an exchange that stopped at its response go on, and stop it before each statement and
-    commit, each change on the disk, and each image that it decodes; what it is that comes next.
+class Steps:
+    """The steps of the tasks of an exchange."""
 
-    What uses the database or the disk meanwhile must have finished before the next is asked for.
-    """
-    holds = _next_step(scene)
-    exchange.release()
-    try:
-        while step := await _comes_to(exchange, holds):
-            yield step
-            # The next ones are there before it goes on, so that no step is missed.
-            before, holds = holds, _next_step(scene)
-            for hold in before:
+    __slots__ = ("_scene",)
+
+    def __init__(self, scene: Stage) -> None:
+        self._scene = scene
+
+    async def of(self, exchange: Exchange) -> AsyncIterator[str]:
+        """Let an exchange that stopped at its response go on, and stop it before each statement and
+        commit, each change on the disk, and each image that it decodes; what it is that comes next.
+
+        What uses the database or the disk meanwhile must have finished before the next is asked
+        for.
+        """
+        holds = self._next()
+        exchange.release()
+        try:
+            while step := await _comes_to(exchange, holds):
+                yield step
+                # The next ones are there before it goes on, so that no step is missed.
+                before, holds = holds, self._next()
+                for hold in before:
+                    hold.release()
+        finally:
+            for hold in holds:
                 hold.release()
-    finally:
-        for hold in holds:
-            hold.release()
-    await exchange.until_finished()
+        await exchange.until_finished()
+
+    def _next(self) -> list[Hold]:
+        statement = self._scene.database.hold_step(0)
+        statement.what = "a statement or a commit"
+        return [statement, self._scene.disk.hold_step(), self._scene.darkroom.hold()]
 
 
 async def _comes_to(exchange: Exchange, holds: list[Hold]) -> str:
@@ -38,9 +52,3 @@ async def _comes_to(exchange: Exchange, holds: list[Hold]) -> str:
 
     await until(lambda: exchange.finished or bool(reached()))
     return next(iter(reached()), "")
-
-
-def _next_step(scene: Stage) -> list[Hold]:
-    statement = scene.database.hold_step(0)
-    statement.what = "a statement or a commit"
-    return [statement, scene.disk.hold_step(), scene.darkroom.hold()]

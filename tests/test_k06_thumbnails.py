@@ -118,11 +118,11 @@ async def test_the_thumbnail_is_made_only_after_the_response(client, disk, timel
     thumbnail(disk, await state_of(client, exchange))
 
 
-async def test_a_photo_is_queued_until_its_thumbnail_is_there(client, disk, steps_of):
+async def test_a_photo_is_queued_until_its_thumbnail_is_there(client, disk, steps):
     """A client that reads `done` fetches the thumbnail at once."""
     exchange = client.begin("POST", "/photos", **upload(photo()), stop_at_response=True)
     await exchange.until_responded()
-    async for step in steps_of(exchange):
+    async for step in steps.of(exchange):
         state = await state_of(client, exchange)
         if state.get("status") == "done":
             thumbnail(disk, state)
