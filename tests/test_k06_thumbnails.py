@@ -227,6 +227,7 @@ def check_turned(made, orientation, mode="RGB"):
         f"EXIF orientation {orientation}: the thumbnail of a photo of 400x200 must be {turned}, "
         f"and is {made.width}x{made.height}"
     )
+    check_proportions(made, (200, 400) if orientation > 4 else (400, 200))
     assert corners(made, mode) == UPRIGHT[orientation], (
         f"EXIF orientation {orientation}: the colours in the corners of the thumbnail, "
         "clockwise from the upper left"
@@ -290,7 +291,7 @@ async def test_what_is_no_image_is_accepted_and_then_failed(client, kind, timeli
     "content",
     [
         pytest.param(b"", id="empty"),
-        pytest.param(b"P1: what we want to do first", id="ValueError"),
+        pytest.param(b"P1 what we want to do first", id="ValueError"),
         pytest.param(b"BM: a note by Berta Maier, from her desk", id="OSError"),
     ],
 )

@@ -3,7 +3,7 @@ r"""Pillow has an exception for what it cannot identify, and that is the only on
 breaks: A file that is no image is accepted with 202 and then becomes `failed`.
 caught by: test_whatever_pillow_raises_the_photo_is_failed[ValueError]
 caught by: test_whatever_pillow_raises_the_photo_is_failed[OSError]
-says: \(status, thumbnail\) of a file that is no image: b'P1: what we want
+says: \(status, thumbnail\) of a file that is no image: b'P1 what we want
 """
 
 import logging
