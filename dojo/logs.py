@@ -20,15 +20,17 @@ class Logs:
     open.
     """
 
-    __slots__ = ("elsewhere", "seen")
+    __slots__ = ("elsewhere", "seen", "too_low")
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, str]] = []
         self.elsewhere: list[str] = []
+        self.too_low: list[str] = []
 
     def listen_to_all(self) -> None:
         """From now on no record of the solution is left out because its level is low: what it logs
-        on another logger than `kata` is in `elsewhere`, as a name, a level and a text."""
+        on another logger than `kata` is in `elsewhere`, and what it logs on `kata` below WARNING
+        while it handles an exception is in `too_low`."""
         logging.disable(logging.NOTSET)
         logging.root.setLevel(1)
 
@@ -38,6 +40,8 @@ class Logs:
         except (TypeError, ValueError):
             text = str(record.msg)
         self.seen.append((record.levelno, text))
+        if record.levelno < logging.WARNING and sys.exc_info()[0] is not None:
+            self.too_low.append(f"{record.levelname} {text}"[:200])
         timeline = witness()
         if timeline is not None:
             timeline.record("log", f"{record.levelname} {text}"[:120])

@@ -157,10 +157,14 @@ async def test_photos_in_flight_do_not_mix(client, disk):
     for exchange in reversed(exchanges):
         await exchange.until_finished()
 
-    shapes = [thumbnail(disk, await state_of(client, exchange)).size for exchange in exchanges]
-    assert [(width > height) - (width < height) for width, height in shapes] == [1, -1, 0], (
-        f"a wide, a tall and a square photo in flight together; their thumbnails are {shapes}"
+    made = [thumbnail(disk, await state_of(client, exchange)).size for exchange in exchanges]
+    assert [shape(*size) for size in made] == ["wide", "tall", "square"], (
+        f"a wide, a tall and a square photo in flight together; their thumbnails are {made}"
     )
+
+
+def shape(width, height):
+    return "square" if width == height else "wide" if width > height else "tall"
 
 
 @pytest.mark.parametrize("size", [(400, 200), (150, 600), (1000, 999)])
@@ -312,7 +316,12 @@ async def test_what_is_logged_of_a_failure_is_on_the_logger_kata(client, logs):
     state = await uploaded(client, b"this is no image")
 
     assert state.get("status") == "failed", "the status of a file that is no image"
-    assert logs.elsewhere == [], 'your code must log with logging.getLogger("kata"), and logged'
+    assert logs.elsewhere == [], (
+        'your code must log with logging.getLogger("kata"), and it logged on another logger'
+    )
+    assert logs.failures or logs.too_low == [], (
+        "a failure that is logged must be logged as WARNING or above"
+    )
 
 
 @pytest.mark.parametrize(

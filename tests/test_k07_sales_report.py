@@ -366,7 +366,12 @@ async def test_what_is_logged_of_a_failure_is_on_the_logger_kata(client, databas
 
     await finished(client)
 
-    assert logs.elsewhere == [], 'your code must log with logging.getLogger("kata"), and logged'
+    assert logs.elsewhere == [], (
+        'your code must log with logging.getLogger("kata"), and it logged on another logger'
+    )
+    assert logs.failures or logs.too_low == [], (
+        "a failure that is logged must be logged as WARNING or above"
+    )
 
 
 async def test_a_report_is_done_when_its_file_is_whole_and_not_before(

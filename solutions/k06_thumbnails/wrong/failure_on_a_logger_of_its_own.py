@@ -1,4 +1,4 @@
-"""The failure is logged as information, on another logger, where nobody reads it.
+"""The failure is logged on a logger of its own, where nobody reads it.
 
 breaks: Logging goes through the logger `kata`.
 caught by: test_what_is_logged_of_a_failure_is_on_the_logger_kata
