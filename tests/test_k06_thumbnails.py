@@ -135,12 +135,15 @@ async def test_a_photo_is_queued_until_its_thumbnail_is_there(client, disk, step
     thumbnail(disk, await state_of(client, exchange))
 
 
-async def test_each_upload_has_an_id_of_its_own(client, disk):
-    """Also two uploads of the very same file."""
+async def test_each_upload_has_an_id_of_its_own(client, clock, disk):
+    """Also two uploads of the very same file, and at the very same moment."""
     first = await client.post("/photos", **upload(photo()))
     second = await client.post("/photos", **upload(photo()))
 
-    assert first.json() != second.json(), "two uploads of one file must have two ids"
+    bodies = f"{first.json()} and {second.json()}"
+    assert first.json() != second.json(), (
+        f"two uploads of one file at one moment must have two ids, and the responses are {bodies}"
+    )
     thumbnail(disk, await state_of(client, first))
     thumbnail(disk, await state_of(client, second))
 
