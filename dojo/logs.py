@@ -35,10 +35,7 @@ class Logs:
         logging.root.setLevel(1)
 
     def note(self, record: logging.LogRecord) -> None:
-        try:
-            text = record.getMessage()
-        except (TypeError, ValueError):
-            text = str(record.msg)
+        text = _text(record)
         self.seen.append((record.levelno, text))
         if record.levelno < logging.WARNING and sys.exc_info()[0] is not None:
             self.too_low.append(f"{record.levelname} {text}"[:200])
@@ -67,7 +64,7 @@ def logging_observed() -> Iterator[Logs]:
         if _is_the_katas(logger.name):
             logs.note(record)
         elif _by_the_solution():
-            logs.elsewhere.append(f"{logger.name}: {record.levelname} {record.getMessage()}"[:200])
+            logs.elsewhere.append(f"{logger.name}: {record.levelname} {_text(record)}"[:200])
         call_handlers(logger, record)
 
     logging.Logger.callHandlers = note_and_call_handlers  # type: ignore[method-assign,assignment]
@@ -83,6 +80,13 @@ def logging_observed() -> Iterator[Logs]:
 
 def _is_the_katas(name: str) -> bool:
     return name.partition(".")[0] == LOGGER
+
+
+def _text(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):
+        return str(record.msg)
 
 
 def _by_the_solution() -> bool:
