@@ -70,7 +70,10 @@ async def state_of(client, accepted):
     number = (accepted.json() or {}).get("photo")
     response = await client.get(f"/photos/{number}")
     assert response.status == 200, f"the status of GET /photos/{number}"
-    return response.json() or {}
+    state = response.json() or {}
+    missing = sorted({"photo", "status", "thumbnail"}.difference(state))
+    assert missing == [], f"GET must say each of these, also where it is null; its body is {state}"
+    return state
 
 
 def thumbnail(disk, state):
@@ -291,7 +294,9 @@ async def test_what_is_no_image_is_accepted_and_then_failed(client, kind, timeli
     """The client has its response before anybody looks, and can ask what came of it."""
     state = await uploaded(client, b"this is no image", name="notes.txt", kind=kind)
 
-    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), "(status, thumbnail)"
+    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), (
+        f"(status, thumbnail) as GET /photos/{{id}} says it, and the body is {state}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -359,7 +364,9 @@ async def test_a_photo_of_too_many_pixels_is_failed_without_being_decoded(
     assert timeline.of("decode") == [], (
         f"the pixels of a photo of {size} were decoded: look at `image.size` before anything else"
     )
-    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), "(status, thumbnail)"
+    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), (
+        f"(status, thumbnail) as GET /photos/{{id}} says it, and the body is {state}"
+    )
 
 
 @pytest.mark.parametrize("size", [(10_000, 5_000), (1, 50_000_000)], ids=["wide", "tall"])

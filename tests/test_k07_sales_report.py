@@ -52,7 +52,14 @@ async def skus_of(client, url):
 
 async def state_of(client, url):
     """What GET says of a report."""
-    return (await client.get(url)).json() or {}
+    body = (await client.get(url)).json() or {}
+    check_complete(body)
+    return body
+
+
+def check_complete(body):
+    missing = sorted({"report_id", "status", "requested_at", "finished_at"}.difference(body))
+    assert missing == [], f"GET must say each of these, also where it is null; its body is {body}"
 
 
 async def status_of(client, url):
@@ -106,8 +113,7 @@ async def test_a_client_that_asks_meanwhile_is_told_that_it_runs(client, databas
 
     body = meanwhile.json() or {}
     assert body.get("status") == "running", "the status while the report is being made"
-    missing = {"report_id", "status", "requested_at", "finished_at"}.difference(body)
-    assert not missing, f"what GET /reports/{{id}} says of a report; the body is {body}"
+    check_complete(body)
     assert body["finished_at"] is None, "a report that runs has not finished: null"
     assert file.status == 409, "the status of the file while the report is being made"
 
@@ -385,10 +391,10 @@ async def test_a_report_is_done_when_its_file_is_whole_and_not_before(
         file = await client.begin("GET", f"{url}/file", crashes=True).until_responded()
         body = state.json() or {}
         if body.get("status") == "done":
-            served = len(rows_in(file)) if file.status == 200 else f"a {file.status}"
-            assert served == 903, (
+            served = f"{len(rows_in(file))} lines" if file.status == 200 else f"a {file.status}"
+            assert served == "903 lines", (
                 f"the report says `done` just before {step}, and its file is not whole yet: "
-                "what GET /reports/{id}/file responds, in lines"
+                "what GET /reports/{id}/file responds"
             )
             continue
         assert file.status == 409, f"the status of the file while it is made, just before {step}"
