@@ -147,8 +147,7 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
         return task
 
     loop.set_task_factory(create)  # type: ignore[arg-type]
-    time = loop.time
-    loop.time = lambda: time() + _ahead  # type: ignore[method-assign]
+    loop.time = lambda: clock() + _ahead  # type: ignore[method-assign]
     run_in_executor = loop.run_in_executor
 
     @functools.wraps(run_in_executor)
@@ -222,8 +221,13 @@ _ahead = 0.0
 
 def let_time_limits_run_out() -> None:
     """Put the event loop's clock on by an hour: every `asyncio.timeout` and `wait_for` is over."""
+    put_loops_on(3600.0)
+
+
+def put_loops_on(seconds: float) -> None:
+    """Put the clock of every event loop on."""
     global _ahead
-    _ahead += 3600.0
+    _ahead += seconds
 
 
 class _Direct(threading.local):

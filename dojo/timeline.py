@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 MOMENTS = ("request", "response", "finished")
+POOLS = ("AnyIO worker thread", "asyncio_")
 ENDPOINTS = ("fastapi.", "starlette.routing", "starlette._exception_handler")
 
 
@@ -232,7 +233,8 @@ def _one_in_flight() -> Moments | None:
 
 def by_the_solution() -> bool:
     """Whether code of a solution is at work here that no spec has called."""
-    if threading.current_thread() in _workers:
+    thread = threading.current_thread()
+    if thread in _workers or thread.name.startswith(POOLS):
         return True
     found = False
     for frame in _frames():
