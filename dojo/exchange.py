@@ -60,6 +60,7 @@ async def witnessed(
     status = 0
     moments.name = f"{scope['method']} {scope['path']}"
     timeline.record("request", moments.name)
+    timeline.in_flight.append(moments)
 
     async def noting_send(message: Message) -> None:
         nonlocal expected, sent, status
@@ -82,7 +83,8 @@ async def witnessed(
         timeline.record("raised", f"{type(error).__name__}: {error}"[:120])
         raise
     finally:
-        timeline.record("finished", moments.name)
+        timeline.in_flight.remove(moments)
+        timeline.record("finished", moments.name, by=moments)
         here.reset(token)
 
 

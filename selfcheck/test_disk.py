@@ -1,12 +1,20 @@
 """The observer of files sees every way to write one, and on which thread."""
 
+import ast
+import io
+import logging
 import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 from worlds import answer, app_of_tasks, run_tasks
 
 from dojo.stage import client_of
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def with_open() -> None:
@@ -234,3 +242,88 @@ def test_what_open_refuses_is_refused(scene, error, options):
 
     with pytest.raises(error), open("out.txt", **options):
         pass
+
+
+async def test_text_of_code_that_came_from_no_file_is_nothing_that_is_read(scene):
+    """Python looks for a file `<unknown>` to show an error in code that has none, and from 3.13 on
+    whenever the traceback of certain lines is logged."""
+
+    async def task() -> None:
+        with pytest.raises(SyntaxError):
+            ast.parse("a b")
+        for name in ("<unknown>", "<string>", "<frozen importlib._bootstrap>"):
+            sys.audit("open", name, "rb", 0)
+
+    await run_tasks(scene, task)
+
+    assert scene.timeline.of("read") == []
+
+
+async def test_a_file_may_be_called_what_code_without_a_file_is_called(scene):
+    """Where there is one, it is read and written like any other."""
+
+    def write_and_read() -> None:
+        Path("<unknown>").write_text("x")
+        Path("<unknown>").read_text()
+
+    async def task() -> None:
+        write_and_read()
+
+    await run_tasks(scene, task)
+
+    assert scene.timeline.blocked() == ["write <unknown>", "read <unknown>"]
+
+
+async def test_a_logged_exception_reads_no_file(scene, caplog):
+    """A failure that is logged on the loop is not a file that is read there. Python 3.13 parses the
+    line of an assignment or a call that failed to find what to underline."""
+
+    async def task() -> None:
+        try:
+            raised = {}["no such key"]
+            raised.append(1)
+        except KeyError:
+            logging.getLogger("kata").exception("failed")
+
+    await run_tasks(scene, task)
+
+    assert "no such key" in caplog.text
+    assert scene.timeline.of("read") == []
+
+
+@pytest.mark.parametrize("mode", ["w", "wb"])
+def test_a_file_is_buffered_alike_on_every_version(scene, monkeypatch, mode):
+    """Python 3.14 hands 128 KiB to the system at a time, where those before it hand 8, and a spec
+    would find nothing half-written to look at."""
+    monkeypatch.setattr(io, "DEFAULT_BUFFER_SIZE", 131_072)
+    piece = "x" * 6000 if mode == "w" else b"x" * 6000
+    with open("out.txt", mode) as file:
+        for _ in range(4):
+            file.write(piece)
+        assert len(scene.disk.bytes("out.txt")) > 8000
+
+
+def test_the_foreign_locale_is_foreign_in_utf_8_mode_too(tmp_path):
+    """That mode is the default from Python 3.15 on, where a text file without an encoding is UTF-8
+    by luck: what is refused on one version is refused on all."""
+    code = """
+        from pathlib import Path
+        from dojo.stage import stage
+
+        folder = Path.cwd()
+        with stage(folder) as scene, scene.disk.foreign_locale():
+            Path("none.txt").write_text("zoë")
+            Path("named.txt").write_text("zoë", encoding="utf-8")
+            open("open.txt", "w").write("zoë")
+        print([(folder / f).read_bytes() for f in ("none.txt", "named.txt", "open.txt")])
+    """
+    ran = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", textwrap.dedent(code)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+
+    assert ran.stdout.strip() == r"[b'zo\xeb', b'zo\xc3\xab', b'zo\xeb']", ran.stderr
