@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from dojo import holds
 from dojo.holds import Hold
-from dojo.timeline import Moments, owner, witness
+from dojo.timeline import owner, witness
 
 FILE = "shop.db"
 BUSY = 0.004
@@ -173,14 +173,15 @@ class _ByTheFirst:
 
     def __init__(self, in_task: bool) -> None:
         self.in_task = in_task
-        self.exchange: Moments | None = None
+        self.number: int | None = None
 
     def __call__(self, step: Step) -> bool:
         moments = owner()
         if moments is None or moments.responded != self.in_task:
             return False
-        self.exchange = self.exchange or moments
-        return self.exchange is moments
+        if self.number is None:
+            self.number = moments.number
+        return self.number == moments.number
 
 
 _database: Database | None = None
