@@ -302,6 +302,15 @@ class ObservedConnection(sqlite3.Connection):
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(ObservedCursor if factory is None else factory)
 
+    def execute(self, *args: Any) -> Any:
+        return self.cursor().execute(*args)
+
+    def executemany(self, *args: Any) -> Any:
+        return self.cursor().executemany(*args)
+
+    def executescript(self, *args: Any) -> Any:
+        return self.cursor().executescript(*args)
+
     def set_authorizer(self, authorizer_callback: Any) -> None:
         self._authorizer.own = authorizer_callback
         super().set_authorizer(self._authorizer)

@@ -14,7 +14,13 @@ from types import FrameType
 from typing import Any
 
 MOMENTS = ("request", "response", "finished")
-ENDPOINTS = ("fastapi.", "starlette.routing", "starlette._exception_handler")
+ENDPOINTS = (
+    "fastapi.routing",
+    "fastapi.dependencies",
+    "fastapi.concurrency",
+    "starlette.routing",
+    "starlette._exception_handler",
+)
 
 
 @dataclass(eq=False)
@@ -253,6 +259,7 @@ def _in_middleware() -> bool:
             name = str(frame.f_globals.get("__name__", ""))
             if name.startswith(ENDPOINTS):
                 return frame.f_code.co_name == "sender"
+            # FastAPI's own middlewares, whose modules come and go, say nothing.
             if name.startswith("starlette."):
                 return name != "starlette.background"
     return False

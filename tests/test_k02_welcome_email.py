@@ -163,10 +163,11 @@ async def test_of_two_registrations_at_the_same_moment_one_is_refused(client, da
     """Between looking whether an address is free and taking it, somebody else takes it."""
     for step in range(STEPS):
         email = f"ada{step}@example.com"
+        body = {"name": "Ada", "email": email}
         with database.hold_step(step, in_task=False) as held_up:
-            first = client.begin("POST", "/register", json={"name": "Ada", "email": email})
+            first = client.begin("POST", "/register", json=body, crashes=True)
             await client.finish_what_can([first])
-            second = client.begin("POST", "/register", json={"name": "Ada", "email": email})
+            second = client.begin("POST", "/register", json=body, crashes=True)
             await client.finish_what_can([first, second])
             held_up.release()
             await first.until_finished()

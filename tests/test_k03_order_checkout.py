@@ -238,9 +238,9 @@ async def test_two_orders_at_the_same_moment_keep_their_numbers_and_items_apart(
     for step in range(STEPS):
         ada, grace = order(f"ada{step}", tea=1), order(f"grace{step}", jam=1)
         with database.hold_step(step, in_task=False) as held_up:
-            first = client.begin("POST", "/order-checkout", json=ada)
+            first = client.begin("POST", "/order-checkout", json=ada, crashes=True)
             await client.finish_what_can([first])
-            second = client.begin("POST", "/order-checkout", json=grace)
+            second = client.begin("POST", "/order-checkout", json=grace, crashes=True)
             await client.finish_what_can([first, second])
             held_up.release()
             await first.until_finished()
