@@ -48,9 +48,9 @@ async def test_one_registration_sends_one_welcome_mail(client, postbox):
 
 async def test_a_name_outside_ascii_arrives_intact(client, postbox):
     """Most of the world's names are."""
-    await client.post("/register", json={"name": "Zoë Łukasz 陽子", "email": "zoe@example.com"})
+    await client.post("/register", json={"name": "Zoë von Łukasz 陽子", "email": "zoe@example.com"})
 
-    assert [mail.body for mail in postbox.mails] == ["Welcome Zoë Łukasz 陽子!"], (
+    assert [mail.body for mail in postbox.mails] == ["Welcome Zoë von Łukasz 陽子!"], (
         "EmailMessage.set_content and SMTP.send_message take care of the encoding"
     )
 
@@ -157,6 +157,17 @@ async def test_an_address_already_registered_is_refused(client, database, postbo
     assert "detail" in (second.json() or {}), "FastAPI's usual {'detail': ...}"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "there must be no second row"
     assert len(postbox.mails) == 1, "there must be no second mail"
+
+
+async def test_an_address_that_the_table_held_before_is_refused(client, database, postbox):
+    """The table knows who is registered, and it outlives the server that wrote to it."""
+    database.insert("users", {"name": "Ada", "email": "ada@example.com"})
+
+    exchange = await client.post("/register", json=ADA, crashes=True)
+
+    assert exchange.status == 409, "the status for an address that is in the table already"
+    assert database.rows(USERS) == [("Ada", "ada@example.com")], "there must be no second row"
+    assert postbox.mails == [], "there must be no mail"
 
 
 async def test_of_two_registrations_at_the_same_moment_one_is_refused(client, database, postbox):

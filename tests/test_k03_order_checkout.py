@@ -135,6 +135,9 @@ async def test_the_mail_confirms_the_order(client, postbox):
     await client.post("/order-checkout", json=order("ada", tea=2))
     await client.post("/order-checkout", json=order("grace", jam=1))
 
+    assert {mail.sender for mail in postbox.mails} == {"noreply@example.com"}, (
+        "whom the mail server was told as the sender (MAIL FROM), which is where mails that bounce go"
+    )
     assert [(mail.from_, mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
         ("noreply@example.com", "ada@example.com", "Order Confirmed", "Order 1 confirmed"),
         ("noreply@example.com", "grace@example.com", "Order Confirmed", "Order 2 confirmed"),
@@ -274,7 +277,7 @@ async def test_other_requests_are_answered_while_the_jobs_run(client, postbox, t
         await second.until_finished()
 
     assert timeline.blocked() == [], (
-        "a job was done on the event loop's thread, where every other request has to wait for it: "
+        "a task or a middleware worked on the event loop's thread, where every other request has to wait for it: "
         "an `async def` task runs on the loop, a `def` task runs in a worker thread"
     )
 
