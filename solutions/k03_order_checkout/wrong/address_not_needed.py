@@ -2,7 +2,6 @@
 
 breaks: no address: 422, no order, no job
 caught by: test_an_order_that_makes_no_sense_is_refused[no address]
-
 says: the statuses of a bad and a good one
 """
 
