@@ -132,7 +132,7 @@ async def test_the_stock_waits_until_the_warehouse_has_answered(client, warehous
 
 async def test_the_mail_confirms_the_order(client, postbox):
     """The customer reads which order it is about."""
-    await client.post("/order-checkout", json=order("ada", tea=2))
+    await client.post("/order-checkout", json=order("ada", tea=2, jam=1))
     await client.post("/order-checkout", json=order("grace", jam=1))
 
     assert {mail.sender for mail in postbox.mails} == {"noreply@example.com"}, (
@@ -146,7 +146,7 @@ async def test_the_mail_confirms_the_order(client, postbox):
 
 async def test_the_warehouse_is_told_the_number_of_the_order_as_json(client, warehouse):
     """The warehouse packs what has this number, and reads JSON only where it is called JSON."""
-    await client.post("/order-checkout", json=order(tea=2))
+    await client.post("/order-checkout", json=order(tea=2, jam=1))
 
     assert [call.json for call in warehouse.calls] == [{"order_id": 1}], (
         f"the JSON bodies of all calls of POST {WAREHOUSE}"
@@ -166,6 +166,25 @@ async def test_what_is_ordered_is_taken_off_the_stock(client, database):
 
     assert database.rows(STOCK) == [("jam", 4), ("tea", 5)], (
         "the stock was 5 jam and 10 tea; ordered were 2 tea, 1 jam, and 3 tea more"
+    )
+    assert database.rows(
+        "SELECT sku, sum(quantity) FROM order_items GROUP BY sku ORDER BY sku"
+    ) == [
+        ("jam", 1),
+        ("tea", 5),
+    ], (
+        "the items that were stored, added up for each sku; ordered were 2 tea, 1 jam, and 3 tea more"
+    )
+
+
+async def test_nothing_is_taken_off_but_what_is_ordered(client, database):
+    """Tea and tea are two things, and te_ is a third."""
+    database.insert("inventory", {"sku": "Tea", "quantity": 7}, {"sku": "te_", "quantity": 9})
+
+    await client.post("/order-checkout", json=order(Tea=1, te_=2))
+
+    assert database.rows(STOCK) == [("Tea", 6), ("jam", 5), ("te_", 7), ("tea", 10)], (
+        "the stock was 7 Tea, 5 jam, 9 te_ and 10 tea; ordered were 1 Tea and 2 te_"
     )
 
 
@@ -212,7 +231,7 @@ async def test_two_orders_at_the_same_moment_both_come_off_the_stock(client, dat
 
 async def test_orders_in_flight_do_not_mix(client, database, postbox, warehouse):
     """Requests overlap on any real server: nothing may be shared between them."""
-    names = ["ada", "grace", "linus"]
+    names = ["ada", "grace", "linus", "ada"]
     exchanges = [
         client.begin("POST", "/order-checkout", json=order(name, tea=1), stop_at_response=True)
         for name in names
@@ -223,7 +242,7 @@ async def test_orders_in_flight_do_not_mix(client, database, postbox, warehouse)
         await exchange.until_finished()
 
     numbers = [(exchange.json() or {}).get("order_id") for exchange in exchanges]
-    assert sorted(numbers) == [1, 2, 3], "three orders in flight together: their numbers"
+    assert sorted(numbers) == [1, 2, 3, 4], "four orders in flight together: their numbers"
     assert sorted((mail.to, mail.body) for mail in postbox.mails) == sorted(
         (f"{name}@example.com", f"Order {number} confirmed")
         for name, number in zip(names, numbers, strict=True)
@@ -232,8 +251,9 @@ async def test_orders_in_flight_do_not_mix(client, database, postbox, warehouse)
         "{'order_id': 1}",
         "{'order_id': 2}",
         "{'order_id': 3}",
+        "{'order_id': 4}",
     ], "the warehouse must hear of each order once"
-    assert database.rows(STOCK) == [("jam", 5), ("tea", 7)], "three orders of one tea each"
+    assert database.rows(STOCK) == [("jam", 5), ("tea", 6)], "four orders of one tea each"
 
 
 async def test_two_orders_at_the_same_moment_keep_their_numbers_and_items_apart(client, database):
