@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from dojo import holds
 from dojo.holds import Hold
-from dojo.timeline import Moments, owner, witness
+from dojo.timeline import owner, witness
 
 FILE = "shop.db"
 BUSY = 0.004
@@ -113,7 +113,9 @@ class Database:
         fewer, the hold is never reached.
         """
         return self._hold(
-            f"step {number + 1} in the database", _from_number(number, _ByTheFirst(in_task)), 1
+            f"statement or commit number {number + 1}",
+            _from_number(number, _ByTheFirst(in_task)),
+            1,
         )
 
     def fail_queries(self, table: str, error: Exception | None = None, *, after: int = 0) -> None:
@@ -126,13 +128,17 @@ class Database:
         """From now on nothing fails any more."""
         self._failures.clear()
 
-    def check(self, step: Step) -> None:
-        """Stop or fail what is about to be executed, where a spec wants that."""
+    def stop(self, step: Step) -> None:
+        """Stop what is about to be executed, where a spec wants that."""
         with self._lock:
             stops = [hold for held, hold in self._holds if held(step)]
-            errors = [error for fails, error in self._failures if fails(step)]
         for hold in stops:
             hold.stop_here()
+
+    def fail(self, step: Step) -> None:
+        """Fail what is about to be executed, where a spec wants that."""
+        with self._lock:
+            errors = [error for fails, error in self._failures if fails(step)]
         for error in errors:
             raise error
 
@@ -167,14 +173,15 @@ class _ByTheFirst:
 
     def __init__(self, in_task: bool) -> None:
         self.in_task = in_task
-        self.exchange: Moments | None = None
+        self.number: int | None = None
 
     def __call__(self, step: Step) -> bool:
         moments = owner()
         if moments is None or moments.responded != self.in_task:
             return False
-        self.exchange = self.exchange or moments
-        return self.exchange is moments
+        if self.number is None:
+            self.number = moments.number
+        return self.number == moments.number
 
 
 _database: Database | None = None
@@ -295,6 +302,15 @@ class ObservedConnection(sqlite3.Connection):
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(ObservedCursor if factory is None else factory)
 
+    def execute(self, *args: Any) -> Any:
+        return self.cursor().execute(*args)
+
+    def executemany(self, *args: Any) -> Any:
+        return self.cursor().executemany(*args)
+
+    def executescript(self, *args: Any) -> Any:
+        return self.cursor().executescript(*args)
+
     def set_authorizer(self, authorizer_callback: Any) -> None:
         self._authorizer.own = authorizer_callback
         super().set_authorizer(self._authorizer)
@@ -361,13 +377,14 @@ class ObservedConnection(sqlite3.Connection):
         if step.commits and not step.written:
             return
         if step.read or step.written:
-            _database.check(step)
+            _database.stop(step)
         if step.commits:
             timeline.record("commit", ", ".join(step.written), blocking=True)
         elif step.queried:
             timeline.record("query", ", ".join(sorted(step.queried)), blocking=True)
         if timeline.on_loop() and not step.commits and (step.written or not step.queried):
             timeline.record("statement", " ".join(step.text.split())[:60], blocking=True)
+        _database.fail(step)
 
     def _after(self, step: Step) -> None:
         """Remember what is changed until it is committed; it is at once outside a transaction."""

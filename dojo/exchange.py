@@ -320,6 +320,7 @@ class Client:
     """
 
     __slots__ = (
+        "_patience",
         "app",
         "exchanges",
         "numbers",
@@ -333,6 +334,7 @@ class Client:
         self.numbers = itertools.count(1)
         self.state: dict[str, Any] = {}
         self.exchanges: list[Exchange] = []
+        self._patience = PATIENCE
 
     def begin(
         self,
@@ -379,7 +381,10 @@ class Client:
 
     async def finish_what_can(self, exchanges: list[Exchange]) -> None:
         """Let exchanges go on until all have finished but those that are held, and those that wait
-        for these."""
+        for these.
+
+        A solution in which one was waited for in vain is waited for only briefly from then on.
+        """
         for exchange in exchanges:
             exchange.release()
 
@@ -391,8 +396,10 @@ class Client:
         def fewer() -> bool:
             return under_way() < left
 
-        while left and await until(fewer, seconds=PATIENCE):
+        while left and await until(fewer, seconds=self._patience):
             left = under_way()
+        if left:
+            self._patience = PATIENCE / 10
 
     async def give_turns(self) -> None:
         """Let everything that does not wait for anything do what it is about to do."""

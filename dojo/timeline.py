@@ -15,7 +15,13 @@ from typing import Any
 
 MOMENTS = ("request", "response", "finished")
 POOLS = ("AnyIO worker thread", "asyncio_")
-ENDPOINTS = ("fastapi.", "starlette.routing", "starlette._exception_handler")
+ENDPOINTS = (
+    "fastapi.routing",
+    "fastapi.dependencies",
+    "fastapi.concurrency",
+    "starlette.routing",
+    "starlette._exception_handler",
+)
 
 
 @dataclass(eq=False)
@@ -255,6 +261,7 @@ def _in_middleware() -> bool:
             name = str(frame.f_globals.get("__name__", ""))
             if name.startswith(ENDPOINTS):
                 return frame.f_code.co_name == "sender"
+            # FastAPI's own middlewares, whose modules come and go, say nothing.
             if name.startswith("starlette."):
                 return name != "starlette.background"
     return False
