@@ -290,7 +290,7 @@ async def test_other_requests_are_answered_while_a_photo_is_decoded(client, dark
 
 
 @pytest.mark.parametrize("kind", ["image/png", "text/plain"])
-async def test_what_is_no_image_is_accepted_and_then_failed(client, kind, timeline):
+async def test_a_file_that_is_no_image_is_accepted_and_then_failed(client, kind, timeline):
     """The client has its response before anybody looks, and can ask what came of it."""
     state = await uploaded(client, b"this is no image", name="notes.txt", kind=kind)
 
@@ -317,7 +317,7 @@ async def test_whatever_pillow_raises_the_photo_is_failed(client, content):
     )
 
 
-async def test_what_is_logged_of_a_failure_is_on_the_logger_kata(client, logs):
+async def test_a_failure_is_logged_on_the_logger_kata_or_not_at_all(client, logs):
     """Whoever looks for the reason looks there. (Nothing has to be logged here.)"""
     logs.listen_to_all()
 

@@ -365,7 +365,7 @@ def check_failed(body, why):
     )
 
 
-async def test_what_is_logged_of_a_failure_is_on_the_logger_kata(client, database, logs):
+async def test_a_failure_is_logged_on_the_logger_kata_or_not_at_all(client, database, logs):
     """Whoever looks for the reason looks there. (Nothing has to be logged here.)"""
     logs.listen_to_all()
     database.fail_queries("orders")

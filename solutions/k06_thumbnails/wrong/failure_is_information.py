@@ -1,7 +1,7 @@
 """The failure is logged as information, which no ordinary configuration shows.
 
 breaks: A failure is logged as WARNING or above.
-caught by: test_what_is_logged_of_a_failure_is_on_the_logger_kata
+caught by: test_a_failure_is_logged_on_the_logger_kata_or_not_at_all
 says: a failure that is logged must be logged as WARNING or above
 """
 

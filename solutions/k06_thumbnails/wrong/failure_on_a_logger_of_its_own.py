@@ -1,7 +1,7 @@
 """The failure is logged on a logger of its own, where nobody reads it.
 
 breaks: Logging goes through the logger `kata`.
-caught by: test_what_is_logged_of_a_failure_is_on_the_logger_kata
+caught by: test_a_failure_is_logged_on_the_logger_kata_or_not_at_all
 says: photos: INFO no thumbnail for
 """
 

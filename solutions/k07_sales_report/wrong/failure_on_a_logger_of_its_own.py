@@ -1,7 +1,7 @@
 """The failure is logged on a logger that is called after the module.
 
 breaks: Logging goes through the logger `kata`.
-caught by: test_what_is_logged_of_a_failure_is_on_the_logger_kata
+caught by: test_a_failure_is_logged_on_the_logger_kata_or_not_at_all
 says: katas.k07_sales_report.app: ERROR report
 """
 
