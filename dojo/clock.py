@@ -2,14 +2,17 @@
 
 freezegun freezes the wall clock. Stop-watches (`time.monotonic`, `time.perf_counter`) go on:
 freezegun freezes them in coroutines and not in worker threads, and a difference between the two
-would make no sense.
+would make no sense. A spec can put them on together with the wall clock (`Clock.let_pass`), so that
+whatever a solution measures with says the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -17,12 +20,27 @@ from typing import Any
 import anyio
 
 from dojo.holds import Hold, turns
+from dojo.strays import put_loops_on
 from dojo.timeline import owner, witness
 
 START = datetime(2026, 1, 15, 12, 0, tzinfo=timezone.utc)
 STOP_WATCHES = ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
 
 _real = {name: getattr(time, name) for name in STOP_WATCHES}
+_put_on = 0.0
+
+
+def _stop_watch(real: Callable[[], Any]) -> Callable[[], Any]:
+    unit = 1_000_000_000 if real.__name__.endswith("_ns") else 1.0
+
+    @functools.wraps(real)
+    def read() -> Any:
+        return real() + type(unit)(_put_on * unit)
+
+    return read
+
+
+_watches = {name: _stop_watch(real) for name, real in _real.items()}
 _real_time_sleep = time.sleep
 _real_asyncio_sleep = asyncio.sleep
 _real_anyio_sleep = anyio.sleep
@@ -50,6 +68,13 @@ class Clock:
 
     def tick(self, seconds: float) -> None:
         self._freezer.tick(timedelta(seconds=seconds))
+
+    def let_pass(self, seconds: float) -> None:
+        """Put on the wall clock, all stop-watches, and the clocks of event loops."""
+        global _put_on
+        self.tick(seconds)
+        put_loops_on(seconds)
+        _put_on += seconds
 
     def hold(self, limit: int = 1) -> Hold:
         """Hold whoever sleeps, before the time is moved on."""
@@ -82,22 +107,52 @@ def frozen_clock() -> Iterator[Clock]:
     finally:
         _clock = None
         freezer.stop()
+        _set_stop_watches()
+
+
+class Zone:
+    """The time zone of the machine, which is not the one of the orders."""
+
+    __slots__ = ()
+
+    @contextmanager
+    def foreign(self, hours: int = 9) -> Iterator[None]:
+        """Be on a machine whose own time zone is so many hours ahead of UTC."""
+        before = os.environ.get("TZ")
+        _set_zone(f"XXX{-hours:+d}")  # POSIX counts the other way round
+        try:
+            yield
+        finally:
+            _set_zone(before)
+
+
+def _set_zone(zone: str | None) -> None:
+    if zone is None:
+        os.environ.pop("TZ", None)
+    else:
+        os.environ["TZ"] = zone
+    time.tzset()
 
 
 def _restart_stop_watches(freezer: Any) -> None:
     """Undo what freezegun did to stop-watches, in `time` and where they were imported by name."""
-    for name, real in _real.items():
-        setattr(time, name, real)
+    _set_stop_watches()
     for module, attribute, original in freezer.undo_changes:
         if original in _real.values():
             setattr(module, attribute, original)
 
 
+def _set_stop_watches() -> None:
+    for name, watch in _watches.items():
+        setattr(time, name, watch)
+
+
 def install() -> None:
-    """Replace the three sleeps in this process; once is enough.
+    """Replace the three sleeps and the stop-watches in this process; once is enough.
 
     Only solutions notice.
     """
+    _set_stop_watches()
     time.sleep = _time_sleep  # type: ignore[assignment]
     asyncio.sleep = _asyncio_sleep
     anyio.sleep = _anyio_sleep

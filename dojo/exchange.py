@@ -60,6 +60,7 @@ async def witnessed(
     status = 0
     moments.name = f"{scope['method']} {scope['path']}"
     timeline.record("request", moments.name)
+    timeline.in_flight.append(moments)
 
     async def noting_send(message: Message) -> None:
         nonlocal expected, sent, status
@@ -82,7 +83,8 @@ async def witnessed(
         timeline.record("raised", f"{type(error).__name__}: {error}"[:120])
         raise
     finally:
-        timeline.record("finished", moments.name)
+        timeline.in_flight.remove(moments)
+        timeline.record("finished", moments.name, by=moments)
         here.reset(token)
 
 
@@ -318,6 +320,7 @@ class Client:
     """
 
     __slots__ = (
+        "_patience",
         "app",
         "exchanges",
         "numbers",
@@ -331,6 +334,7 @@ class Client:
         self.numbers = itertools.count(1)
         self.state: dict[str, Any] = {}
         self.exchanges: list[Exchange] = []
+        self._patience = PATIENCE
 
     def begin(
         self,
@@ -377,7 +381,10 @@ class Client:
 
     async def finish_what_can(self, exchanges: list[Exchange]) -> None:
         """Let exchanges go on until all have finished but those that are held, and those that wait
-        for these."""
+        for these.
+
+        A solution in which one was waited for in vain is waited for only briefly from then on.
+        """
         for exchange in exchanges:
             exchange.release()
 
@@ -389,8 +396,10 @@ class Client:
         def fewer() -> bool:
             return under_way() < left
 
-        while left and await until(fewer, seconds=PATIENCE):
+        while left and await until(fewer, seconds=self._patience):
             left = under_way()
+        if left:
+            self._patience = PATIENCE / 10
 
     async def give_turns(self) -> None:
         """Let everything that does not wait for anything do what it is about to do."""

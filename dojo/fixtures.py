@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -11,16 +12,18 @@ import pytest_asyncio
 
 from dojo import postbox as postboxes
 from dojo.catalogue import Kata
-from dojo.clock import Clock, frozen_clock
+from dojo.clock import Clock, Zone, frozen_clock
 from dojo.database import Database
 from dojo.disk import Disk
 from dojo.exchange import Client
 from dojo.images import Darkroom
+from dojo.lifespan import running
 from dojo.logs import Logs
 from dojo.postbox import Postbox
 from dojo.services import Services
 from dojo.solutions import DoesNotLoad, Solutions
 from dojo.stage import Stage, client_of, loaded, stage
+from dojo.steps import Steps
 from dojo.timeline import Timeline
 
 KATA = pytest.StashKey[Kata]()
@@ -53,6 +56,34 @@ async def client(kata: ModuleType, scene: Stage) -> AsyncIterator[Client]:
 
     async with client_of(kata.app, scene) as client:
         yield client
+
+
+class Restart:
+    """A server that is started again: the solution is loaded anew, and so is its app."""
+
+    __slots__ = ("_file", "_first", "_kata", "_running")
+
+    def __init__(self, first: Client, kata: Kata, file: Path, running: AsyncExitStack) -> None:
+        self._first = first
+        self._kata = kata
+        self._file = file
+        self._running = running
+
+    async def client(self) -> Client:
+        """A client of the app as it is after a restart."""
+        module = self._running.enter_context(loaded(self._kata, self._file))
+        again = Client(module.app, self._first.timeline)
+        again.numbers, again.exchanges = self._first.numbers, self._first.exchanges
+        await self._running.enter_async_context(running(module.app, again.state))
+        return again
+
+
+@pytest_asyncio.fixture
+async def restart(request: pytest.FixtureRequest, client: Client) -> AsyncIterator[Restart]:
+    """What starts the server of this spec again."""
+    kata = request.node.stash[KATA]
+    async with AsyncExitStack() as stack:
+        yield Restart(client, kata, request.config.stash[SOLUTIONS].file(kata), stack)
 
 
 @pytest.fixture
@@ -90,6 +121,18 @@ def disk(scene: Stage) -> Disk:
 def darkroom(scene: Stage) -> Darkroom:
     """Where Pillow decodes pixels."""
     return scene.darkroom
+
+
+@pytest.fixture
+def steps(scene: Stage) -> Steps:
+    """The steps of a task, at each of which somebody else can look at what it has done."""
+    return Steps(scene)
+
+
+@pytest.fixture
+def zone() -> Zone:
+    """The time zone of the machine."""
+    return Zone()
 
 
 @pytest.fixture

@@ -182,17 +182,63 @@ def _all_quiet() -> bool:
 
 _all: list[Hold] = []
 _holding: dict[int, Hold] = {}
+_waiting: dict[int, Hold] = {}
+_lock = threading.Lock()
+_freed = 0
 
 
 def held(number: int) -> Hold | None:
     """The hold at which exchange `number` has arrived and that is not released yet."""
     hold = _holding.get(number)
+    if hold is None or hold.released:
+        hold = _waiting.get(number)
     return None if hold is None or hold.released else hold
 
 
 def held_threads() -> int:
-    """How many worker threads stand at holds now."""
-    return sum(hold.threads for hold in _all if not hold.released)
+    """How many worker threads stand at holds now, or wait for what those keep."""
+    return sum(hold.threads for hold in _all if not hold.released) + len(_waiting)
+
+
+def some_held() -> bool:
+    """Whether a thread stands at a hold now, with the locks that it has."""
+    return any(hold.threads and not hold.released for hold in _all)
+
+
+def locks_freed() -> int:
+    """How often a lock was freed so far."""
+    return _freed
+
+
+def wait_for_lock(moments: Moments, freed: int) -> None:
+    """Note that an exchange waits for a lock that was taken when `freed` of them had been freed: it
+    cannot go on before a held one does.
+
+    On the event loop's thread it would wait for ever, since nothing could release the hold: what is
+    held goes on.
+    """
+    timeline = witness()
+    for hold in [hold for hold in _all if hold.threads and not hold.released]:
+        if timeline is not None and timeline.on_loop():
+            hold.release()
+            continue
+        with _lock:
+            if freed == _freed:
+                _waiting[moments.number] = hold
+
+
+def got_lock(moments: Moments) -> None:
+    """Note that an exchange has the lock that it has waited for."""
+    with _lock:
+        _waiting.pop(moments.number, None)
+
+
+def lock_freed() -> None:
+    """Note that whoever waits for a lock may go on."""
+    global _freed
+    with _lock:
+        _freed += 1
+        _waiting.clear()
 
 
 def release_all() -> None:
@@ -201,3 +247,4 @@ def release_all() -> None:
         hold.release()
     _all.clear()
     _holding.clear()
+    _waiting.clear()

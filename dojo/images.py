@@ -8,16 +8,37 @@ from typing import Any
 from dojo.holds import Hold
 from dojo.timeline import owner, witness
 
-WORK = ("convert", "reduce", "resize", "save", "thumbnail", "transpose")
+WORK = (
+    "convert",
+    "crop",
+    "filter",
+    "paste",
+    "quantize",
+    "reduce",
+    "resize",
+    "rotate",
+    "save",
+    "thumbnail",
+    "transform",
+    "transpose",
+)
 
 
 class Darkroom:
     """Where the images of one spec are decoded."""
 
-    __slots__ = ("_hold",)
+    __slots__ = ("_dark", "_hold")
 
     def __init__(self) -> None:
+        self._dark = False
         self._hold: Hold | None = None
+
+    def go_dark(self) -> None:
+        """From now on no pixels can be decoded, as if each file ended behind its header.
+
+        A spec that only asks whether somebody tries to decode them has them at no cost.
+        """
+        self._dark = True
 
     def hold(self, limit: int = 1) -> Hold:
         """Hold the next `limit` images just before their pixels are decoded."""
@@ -31,6 +52,8 @@ class Darkroom:
         if self._hold is not None:
             self._hold.stop_here()
         timeline.record("decode", f"{image.width}x{image.height} {image.format}", blocking=True)
+        if self._dark:
+            raise OSError("image file is truncated (made so by this spec)")
 
 
 _darkroom: Darkroom | None = None
@@ -60,16 +83,19 @@ def install() -> None:
         return load(self)
 
     ImageFile.ImageFile.load = noted_load  # type: ignore[method-assign]
+    Image.open = _noted("open", Image.open)
     for name in WORK:
         setattr(Image.Image, name, _noted(name, getattr(Image.Image, name)))
 
 
-def _noted(name: str, method: Any) -> Any:
-    @functools.wraps(method)
-    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
+def _noted(name: str, work: Any) -> Any:
+    """`work`, which is noted where it keeps the event loop busy."""
+
+    @functools.wraps(work)
+    def noted(*args: Any, **kwargs: Any) -> Any:
         timeline = witness()
         if timeline is not None and timeline.on_loop() and owner() is not None:
             timeline.record("image", name, blocking=True)
-        return method(self, *args, **kwargs)
+        return work(*args, **kwargs)
 
     return noted

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from dojo.timeline import witness
 
@@ -18,17 +20,25 @@ class Logs:
     open.
     """
 
-    __slots__ = ("seen",)
+    __slots__ = ("elsewhere", "seen", "too_low")
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, str]] = []
+        self.elsewhere: list[str] = []
+        self.too_low: list[str] = []
+
+    def listen_to_all(self) -> None:
+        """From now on no record of the solution is left out because its level is low: what it logs
+        on another logger than `kata` is in `elsewhere`, and what it logs on `kata` below WARNING
+        while it handles an exception is in `too_low`."""
+        logging.disable(logging.NOTSET)
+        logging.root.setLevel(1)
 
     def note(self, record: logging.LogRecord) -> None:
-        try:
-            text = record.getMessage()
-        except (TypeError, ValueError):
-            text = str(record.msg)
+        text = _text(record)
         self.seen.append((record.levelno, text))
+        if record.levelno < logging.WARNING and sys.exc_info()[0] is not None:
+            self.too_low.append(f"{record.levelname} {text}"[:200])
         timeline = witness()
         if timeline is not None:
             timeline.record("log", f"{record.levelname} {text}"[:120])
@@ -53,6 +63,8 @@ def logging_observed() -> Iterator[Logs]:
     def note_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
         if _is_the_katas(logger.name):
             logs.note(record)
+        elif _by_the_solution():
+            logs.elsewhere.append(f"{logger.name}: {record.levelname} {_text(record)}"[:200])
         call_handlers(logger, record)
 
     logging.Logger.callHandlers = note_and_call_handlers  # type: ignore[method-assign,assignment]
@@ -68,6 +80,25 @@ def logging_observed() -> Iterator[Logs]:
 
 def _is_the_katas(name: str) -> bool:
     return name.partition(".")[0] == LOGGER
+
+
+def _text(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):
+        return str(record.msg)
+
+
+def _by_the_solution() -> bool:
+    """Whether it is the solution that logs, and no library that it uses."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and _module(frame).partition(".")[0] == "logging":
+        frame = frame.f_back
+    return frame is not None and _module(frame).startswith("katas.k")
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def _forget_the_katas() -> None:

@@ -20,7 +20,15 @@ from typing import Any
 import anyio.to_thread
 
 from dojo.holds import clock, held_threads, real_pause, turns, until
-from dojo.timeline import Moments, owner, task_works_for, witness, work_for
+from dojo.timeline import (
+    Moments,
+    bound,
+    by_the_solution,
+    task_works_for,
+    witness,
+    work_for,
+    works_for_the_app,
+)
 
 HEAD_START = 0.1
 PATIENCE = 0.3
@@ -114,7 +122,7 @@ def _where() -> str:
 
 
 def _brood() -> Brood | None:
-    moments = owner() if witness() else None
+    moments = bound() if witness() else None
     return _broods.get(moments.number) if moments else None
 
 
@@ -130,7 +138,7 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
             if factory
             else asyncio.Task(coroutine, loop=loop, **options)
         )
-        moments = owner() if witness() else None
+        moments = bound() if witness() else None
         brood = _brood()
         if moments is not None and brood is not None:
             brood.add("an asyncio task", task.done, in_thread=False)
@@ -139,8 +147,7 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
         return task
 
     loop.set_task_factory(create)  # type: ignore[arg-type]
-    time = loop.time
-    loop.time = lambda: time() + _ahead  # type: ignore[method-assign]
+    loop.time = lambda: clock() + _ahead  # type: ignore[method-assign]
     run_in_executor = loop.run_in_executor
 
     @functools.wraps(run_in_executor)
@@ -214,8 +221,13 @@ _ahead = 0.0
 
 def let_time_limits_run_out() -> None:
     """Put the event loop's clock on by an hour: every `asyncio.timeout` and `wait_for` is over."""
+    put_loops_on(3600.0)
+
+
+def put_loops_on(seconds: float) -> None:
+    """Put the clock of every event loop on."""
     global _ahead
-    _ahead += 3600.0
+    _ahead += seconds
 
 
 class _Direct(threading.local):
@@ -238,8 +250,10 @@ def install() -> None:
 
     @functools.wraps(start)
     def watched_start(self: threading.Thread) -> None:
-        moments = owner() if witness() else None
+        moments = bound() if witness() else None
         if moments is None:
+            if witness() and by_the_solution():
+                works_for_the_app(self)
             return start(self)
         self.daemon = True
         if not _is_pool_worker(self):
@@ -254,7 +268,7 @@ def install() -> None:
         join(self, timeout)
 
     def watched_submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        moments = owner() if witness() else None
+        moments = bound() if witness() else None
         brood = _brood()
         if moments is None or brood is None:
             return submit(self, fn, *args, **kwargs)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import sys
 import threading
 import weakref
 from collections.abc import Generator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 MOMENTS = ("request", "response", "finished")
+POOLS = ("AnyIO worker thread", "asyncio_")
+ENDPOINTS = (
+    "fastapi.routing",
+    "fastapi.dependencies",
+    "fastapi.concurrency",
+    "starlette.routing",
+    "starlette._exception_handler",
+)
 
 
 @dataclass(eq=False)
@@ -31,7 +41,8 @@ class Event:
     """One thing that happened.
 
     `blocking` says that it is work that keeps its thread busy, `on_loop` that this thread was the
-    event loop's, `after_response` that the exchange it belongs to had been sent.
+    event loop's, `after_response` that the exchange it belongs to had been sent, `in_middleware`
+    that a middleware was at work.
     """
 
     kind: str
@@ -40,10 +51,11 @@ class Event:
     on_loop: bool = False
     after_response: bool = False
     blocking: bool = False
+    in_middleware: bool = False
 
     @property
     def blocks_the_loop(self) -> bool:
-        return self.blocking and self.on_loop and self.after_response
+        return self.blocking and self.on_loop and (self.after_response or self.in_middleware)
 
     def is_a(self, selector: str) -> bool:
         """Whether `selector` names this event: a kind, or a kind and a part of the detail."""
@@ -71,12 +83,14 @@ def _copying(thread: int) -> Generator[tuple[list[Event], int], Event | None, No
 class Timeline:
     """What happened, in order.
 
-    Any thread may add to it; `under_way` counts exchanges begun and not finished.
+    Any thread may add to it; `under_way` counts exchanges begun and not finished, and `in_flight`
+    are those whose app is at work.
     """
 
     loop_thread: int = field(default_factory=threading.get_ident)
     events: list[Event] = field(default_factory=list)
     under_way: int = 0
+    in_flight: list[Moments] = field(default_factory=list)
     marked: list[Event] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _copy: Generator[tuple[list[Event], int], Event | None, None] = field(init=False, repr=False)
@@ -99,13 +113,15 @@ class Timeline:
     ) -> Event:
         """Add an event; what is not given is read off the thread and the context of the caller."""
         by = by or owner()
+        on_loop = self.on_loop() if on_loop is None else on_loop
         event = Event(
             kind,
             detail,
             exchange=by.number if by else None,
-            on_loop=self.on_loop() if on_loop is None else on_loop,
+            on_loop=on_loop,
             after_response=bool(by and by.responded),
             blocking=blocking,
+            in_middleware=bool(by) and blocking and on_loop and _in_middleware(),
         )
         with self._lock:
             self.events.append(event)
@@ -158,17 +174,22 @@ class Timeline:
         return message
 
     def on_the_loop(self) -> list[str]:
-        """What kept the event loop busy, also before the response: in a middleware, say."""
-        return [str(event) for event in self if event.blocking and event.on_loop and event.exchange]
+        """What kept the event loop busy, also before the response, and in an endpoint."""
+        return [
+            str(event)
+            for event in self
+            if event.blocking and event.on_loop and event.exchange is not None
+        ]
 
     def blocked(self) -> list[str]:
-        """What kept the event loop busy inside a task, after the response: it should be nothing."""
+        """What kept the event loop busy inside a task or a middleware: it should be nothing."""
         return [str(event) for event in self if event.blocks_the_loop]
 
 
 here: ContextVar[Moments | None] = ContextVar("here", default=None)
 _threads: dict[int, Moments] = {}
 _tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], Moments] = weakref.WeakKeyDictionary()
+_workers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 _current: Timeline | None = None
 
 
@@ -187,8 +208,15 @@ def watch(timeline: Timeline | None) -> None:
 def owner() -> Moments | None:
     """The exchange on whose behalf the caller works, if any.
 
-    By its context, its thread, or the task that it is in: a context can be left.
+    By its context, its thread, or the task that it is in: a context can be left. A worker that the
+    lifespan has started works for the exchange that is in flight; where there are several, it is
+    nobody knows which of them, number 0, which has responded when all of them have.
     """
+    return bound() or _one_in_flight()
+
+
+def bound() -> Moments | None:
+    """The exchange that has started the caller, if one has."""
     return here.get() or _threads.get(threading.get_ident()) or _owner_of_task()
 
 
@@ -198,6 +226,57 @@ def _owner_of_task() -> Moments | None:
     except RuntimeError:
         return None
     return _tasks.get(task) if task is not None else None
+
+
+def _one_in_flight() -> Moments | None:
+    in_flight = list(_current.in_flight) if _current is not None else []
+    if not in_flight or not by_the_solution():
+        return None
+    if len(in_flight) == 1:
+        return in_flight[0]
+    return Moments(0, responded=all(moments.responded for moments in in_flight))
+
+
+def by_the_solution() -> bool:
+    """Whether code of a solution is at work here that no spec has called."""
+    thread = threading.current_thread()
+    if thread in _workers or thread.name.startswith(POOLS):
+        return True
+    found = False
+    for frame in _frames():
+        found = found or _is_the_solutions(frame)
+        if found and frame.f_code.co_filename.rpartition("/")[2].startswith("test_k"):
+            return False
+    return found
+
+
+def _in_middleware() -> bool:
+    """Whether a middleware is at work on the event loop: a solution's code that was called by
+    neither the routing nor a background task."""
+    found = False
+    for frame in _frames():
+        if _is_the_solutions(frame):
+            found = True
+        elif found:
+            name = str(frame.f_globals.get("__name__", ""))
+            if name.startswith(ENDPOINTS):
+                return frame.f_code.co_name == "sender"
+            # FastAPI's own middlewares, whose modules come and go, say nothing.
+            if name.startswith("starlette."):
+                return name != "starlette.background"
+    return False
+
+
+def _frames() -> Iterator[FrameType]:
+    """The frames of the calling thread, the innermost first."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_the_solutions(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("katas.k")
 
 
 def task_works_for(task: asyncio.Task[Any] | None, moments: Moments) -> None:
@@ -212,3 +291,8 @@ def work_for(moments: Moments | None) -> None:
         _threads.pop(threading.get_ident(), None)
     else:
         _threads[threading.get_ident()] = moments
+
+
+def works_for_the_app(thread: threading.Thread) -> None:
+    """Say that a thread is the solution's, and no exchange's."""
+    _workers.add(thread)

@@ -4,7 +4,7 @@ import logging
 import logging.config
 
 import pytest
-from worlds import run_tasks
+from worlds import answer, run_tasks
 
 from dojo.stage import stage
 
@@ -33,6 +33,43 @@ async def test_other_loggers_are_not_heard(scene):
     await run_tasks(scene, work)
 
     assert scene.logs.seen == []
+
+
+LOGS_ELSEWHERE = """
+    import logging
+
+    from fastapi import FastAPI
+
+    app = FastAPI()
+
+
+    def work():
+        logging.getLogger("kata").info("it began")
+        logging.getLogger(__name__).debug("%d cats", 2)
+        try:
+            raise ValueError
+        except ValueError:
+            logging.getLogger("kata").info("it failed")
+            logging.exception("at the root")
+"""
+
+
+async def test_what_a_solution_logs_elsewhere_or_too_quietly_is_told_apart(scene, tmp_path):
+    """Whatever the levels are; what libraries log is none of it."""
+    with answer(tmp_path, LOGS_ELSEWHERE) as module:
+
+        def work() -> None:
+            logging.getLogger("library").error("not the solution's")
+            module.work()
+
+        scene.logs.listen_to_all()
+        await run_tasks(scene, work)
+
+    assert scene.logs.elsewhere == [
+        "katas.k99_at_hand.app: DEBUG 2 cats",
+        "root: ERROR at the root",
+    ]
+    assert scene.logs.too_low == ["INFO it failed"]
 
 
 async def test_a_message_that_does_not_format_is_heard(scene):

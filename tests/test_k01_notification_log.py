@@ -1,5 +1,7 @@
 """What must happen to a notification after its response."""
 
+import os
+
 URL = "/send-notification"
 ADA = {"email": "ada@example.com"}
 
@@ -25,15 +27,37 @@ async def test_the_line_is_written_only_after_the_response(client, disk, timelin
     )
 
 
-async def test_writing_does_not_hold_up_the_event_loop(client, disk, timeline):
+async def test_writing_in_a_task_does_not_hold_up_the_event_loop(client, disk, timeline):
     """While one notification is written, the server has others to answer."""
     await client.post(URL, params=ADA)
 
     assert disk.lines("log.txt") == ["Notified: ada@example.com"], "the line must be written"
-    assert timeline.blocked() == [], (
-        "a file was written on the event loop's thread, where every other request has to wait for the disk: "
-        "an `async def` task runs on the loop, a `def` task runs in a worker thread"
+    assert timeline.order("response", "write") == ["response", "write"], timeline.early(
+        "write", "the line was written before the response, so no background task has written it"
     )
+    assert timeline.blocked() == [], (
+        "a task or a middleware used a file on the event loop's thread, where every other request has to wait for the disk: "
+        "what is `async def` runs on the loop, a `def` task runs in a worker thread"
+    )
+
+
+async def test_the_exchange_ends_only_when_the_line_is_written(client, disk, timeline):
+    """Work that nobody waits for is lost when the server stops, and nobody sees it fail."""
+    with disk.hold("log.txt") as slow_disk:
+        exchange = await client.begin("POST", URL, params=ADA).until_responded()
+        assert timeline.order("write", "response")[:1] == ["response"], timeline.early(
+            "write", "the line was written before the response"
+        )
+        await slow_disk.until_reached()
+        await client.give_turns()
+        assert not exchange.finished, (
+            "the task had ended while the line was still being written: a task that hands its work to somebody else "
+            "must wait until the work is done"
+        )
+        slow_disk.release()
+        await exchange.until_finished()
+
+    assert disk.lines("log.txt") == ["Notified: ada@example.com"], "the line must be written"
 
 
 async def test_each_request_adds_a_line_of_its_own(client, disk):
@@ -72,11 +96,13 @@ async def test_twenty_requests_in_flight_leave_twenty_whole_lines(client, disk):
 
 async def test_write_log_appends_a_line_to_any_file(kata, disk):
     """`write_log` is a plain function that can be used, and tested, without a server."""
-    kata.write_log("other.txt", "first")
-    kata.write_log("other.txt", "second")
+    kata.write_log("other.txt", "  First\tline ")
+    kata.write_log("other.txt", "second, zoë")
 
-    assert disk.text("other.txt") == "first\nsecond\n", (
-        "write_log(filename, message) creates the file where there is none, and adds the message and a newline"
+    assert disk.bytes("other.txt").replace(os.linesep.encode(), b"\n").decode() == (
+        "  First\tline \nsecond, zoë\n"
+    ), (
+        "write_log(filename, message) creates the file where there is none, and adds the message as it is and a newline"
     )
 
 
@@ -84,19 +110,23 @@ async def test_the_log_is_utf_8_whatever_the_locale(client, disk):
     """The next machine may have another locale, and the log must not depend on it."""
     with disk.foreign_locale():
         await client.post(URL, params={"email": "zoë@example.com"})
+        await client.post(URL, params={"email": "ada@example.com"})
 
-    assert disk.lines("log.txt") == ["Notified: zoë@example.com"], (
-        "a file opened without `encoding` is written in whatever the machine's locale says, "
+    assert disk.lines("log.txt") == ["Notified: zoë@example.com", "Notified: ada@example.com"], (
+        "a file opened without `encoding` is read and written in whatever the machine's locale says, "
         "and here that is not UTF-8"
     )
 
 
 async def test_any_text_is_taken_for_an_email(client, disk):
     """This kata is not about addresses: what comes as `email` is logged as it is."""
-    exchange = await client.post(URL, params={"email": "not an address"})
+    texts = ["not an address", "Ada@Example.COM", " <Ada> ada+log@example.com  "]
+    exchanges = [await client.post(URL, params={"email": text}) for text in texts]
 
-    assert exchange.status == 200, "the response's status"
-    assert disk.lines("log.txt") == ["Notified: not an address"], "the line that was logged"
+    assert [exchange.status for exchange in exchanges] == [200, 200, 200], "the responses' statuses"
+    assert disk.lines("log.txt") == [f"Notified: {text}" for text in texts], (
+        "the lines that were logged, exactly as the texts came"
+    )
 
 
 async def test_without_an_email_nothing_is_written(client, disk):

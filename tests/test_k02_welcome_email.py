@@ -6,6 +6,9 @@ ADA = {"name": "Ada", "email": "ada@example.com"}
 GRACE = {"name": "Grace", "email": "grace@example.com"}
 USERS = "SELECT name, email FROM users ORDER BY id"
 
+# How many statements and commits of a registration are looked at.
+STEPS = 8
+
 
 async def test_the_client_is_told_that_the_user_is_registered(client, postbox):
     """The response is all that the client waits for."""
@@ -37,14 +40,17 @@ async def test_one_registration_sends_one_welcome_mail(client, postbox):
     assert [(mail.from_, mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
         ("noreply@example.com", "ada@example.com", "Welcome!", "Welcome Ada!")
     ], "the mails that were sent: (From, To, Subject, body)"
-    assert postbox.mails[0].recipients == ["ada@example.com"], "who the mail server was told"
+    assert (postbox.mails[0].sender, postbox.mails[0].recipients) == (
+        "noreply@example.com",
+        ["ada@example.com"],
+    ), "whom the mail server was told (MAIL FROM, RCPT TO), which is where mails that bounce go"
 
 
 async def test_a_name_outside_ascii_arrives_intact(client, postbox):
     """Most of the world's names are."""
-    await client.post("/register", json={"name": "Zoë Łukasz 陽子", "email": "zoe@example.com"})
+    await client.post("/register", json={"name": "Zoë von Łukasz 陽子", "email": "zoe@example.com"})
 
-    assert [mail.body for mail in postbox.mails] == ["Welcome Zoë Łukasz 陽子!"], (
+    assert [mail.body for mail in postbox.mails] == ["Welcome Zoë von Łukasz 陽子!"], (
         "EmailMessage.set_content and SMTP.send_message take care of the encoding"
     )
 
@@ -129,9 +135,10 @@ async def test_other_requests_are_answered_while_the_mail_server_is_slow(client,
     )
 
 
-async def test_what_is_no_address_is_refused(client, database, postbox):
+@pytest.mark.parametrize("text", ["not an address", "eve@", "@example.com", "eve@a@example.com"])
+async def test_what_is_no_address_is_refused(client, database, postbox, text):
     """What is refused leaves no trace."""
-    refused = await client.post("/register", json={"name": "Eve", "email": "not an address"})
+    refused = await client.post("/register", json={"name": "Eve", "email": text})
     accepted = await client.post("/register", json=ADA)
 
     assert (refused.status, accepted.status) == (422, 200), "the statuses of a bad and a good one"
@@ -150,6 +157,46 @@ async def test_an_address_already_registered_is_refused(client, database, postbo
     assert "detail" in (second.json() or {}), "FastAPI's usual {'detail': ...}"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "there must be no second row"
     assert len(postbox.mails) == 1, "there must be no second mail"
+
+
+async def test_an_address_that_the_table_held_before_is_refused(client, database, postbox):
+    """The table knows who is registered, and it outlives the server that wrote to it."""
+    database.insert("users", {"name": "Ada", "email": "ada@example.com"})
+
+    exchange = await client.post("/register", json=ADA, crashes=True)
+
+    assert exchange.status == 409, "the status for an address that is in the table already"
+    assert database.rows(USERS) == [("Ada", "ada@example.com")], "there must be no second row"
+    assert postbox.mails == [], "there must be no mail"
+
+
+async def test_of_two_registrations_at_the_same_moment_one_is_refused(client, database, postbox):
+    """Between looking whether an address is free and taking it, somebody else takes it."""
+    for step in range(STEPS):
+        email = f"ada{step}@example.com"
+        body = {"name": "Ada", "email": email}
+        with database.hold_step(step, in_task=False) as held_up:
+            first = client.begin("POST", "/register", json=body, crashes=True)
+            await client.finish_what_can([first])
+            second = client.begin("POST", "/register", json=body, crashes=True)
+            await client.finish_what_can([first, second])
+            held_up.release()
+            await first.until_finished()
+            await second.until_finished()
+
+        moment = (
+            f"two registrations of one address; the first was held at its statement or commit number {step + 1} "
+            "while the second ran through"
+        )
+        assert sorted([first.status, second.status]) == [200, 409], f"the statuses of {moment}"
+        assert len(database.rows("SELECT id FROM users WHERE email = ?", email)) == 1, (
+            f"how many rows there are after {moment}"
+        )
+        assert [mail.to for mail in postbox.mails].count(email) == 1, (
+            f"how many mails left after {moment}"
+        )
+        if not held_up.reached:
+            break
 
 
 async def test_addresses_that_differ_belong_to_different_users(client, database, postbox):

@@ -7,6 +7,9 @@ JOBS = ("response", "mail", "call", "commit inventory")
 STOCK = "SELECT sku, quantity FROM inventory ORDER BY sku"
 ITEMS = "SELECT order_id, sku, quantity FROM order_items ORDER BY order_id, sku"
 
+# How many statements and commits of an order are looked at.
+STEPS = 10
+
 
 def order(customer="ada", **items):
     return {
@@ -33,6 +36,29 @@ async def test_the_client_gets_the_number_of_the_order(client):
     assert (first.status, second.status) == (200, 200), "the statuses"
     assert first.json() == {"order_id": 1, "status": "processing"}, "the first response's body"
     assert second.json() == {"order_id": 2, "status": "processing"}, "the second response's body"
+
+
+async def test_the_number_is_the_orders_own_whatever_the_table_held_before(
+    client, database, postbox, warehouse
+):
+    """A shop that has been open for years does not begin with order 1."""
+    database.insert(
+        "orders",
+        {"id": 41, "customer_email": "linus@example.com"},
+        {"id": 7, "customer_email": "linus@example.com"},
+    )
+
+    exchange = await client.post("/order-checkout", json=order(tea=2))
+
+    number = (exchange.json() or {}).get("order_id")
+    assert database.rows("SELECT id FROM orders WHERE customer_email = 'ada@example.com'") == [
+        (number,)
+    ], (
+        "the id of the order in the table, and the number in the response; orders 7 and 41 were there"
+    )
+    assert database.rows(ITEMS) == [(number, "tea", 2)], "its items: (order_id, sku, quantity)"
+    assert [mail.body for mail in postbox.mails] == [f"Order {number} confirmed"], "the mail's body"
+    assert [call.json for call in warehouse.calls] == [{"order_id": number}], "the warehouse's JSON"
 
 
 async def test_the_order_and_its_items_are_committed_before_the_response(client, database):
@@ -106,21 +132,28 @@ async def test_the_stock_waits_until_the_warehouse_has_answered(client, warehous
 
 async def test_the_mail_confirms_the_order(client, postbox):
     """The customer reads which order it is about."""
-    await client.post("/order-checkout", json=order("ada", tea=2))
+    await client.post("/order-checkout", json=order("ada", tea=2, jam=1))
     await client.post("/order-checkout", json=order("grace", jam=1))
 
+    assert {mail.sender for mail in postbox.mails} == {"noreply@example.com"}, (
+        "whom the mail server was told as the sender (MAIL FROM), which is where mails that bounce go"
+    )
     assert [(mail.from_, mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
         ("noreply@example.com", "ada@example.com", "Order Confirmed", "Order 1 confirmed"),
         ("noreply@example.com", "grace@example.com", "Order Confirmed", "Order 2 confirmed"),
     ], "the mails that were sent: (From, To, Subject, body)"
 
 
-async def test_the_warehouse_is_told_the_order_s_number_as_json(client, warehouse):
-    """The warehouse packs what has this number."""
-    await client.post("/order-checkout", json=order(tea=2))
+async def test_the_warehouse_is_told_the_number_of_the_order_as_json(client, warehouse):
+    """The warehouse packs what has this number, and reads JSON only where it is called JSON."""
+    await client.post("/order-checkout", json=order(tea=2, jam=1))
 
     assert [call.json for call in warehouse.calls] == [{"order_id": 1}], (
         f"the JSON bodies of all calls of POST {WAREHOUSE}"
+    )
+    sent_as = warehouse.calls[0].headers.get("content-type", "")
+    assert sent_as.partition(";")[0] == "application/json", (
+        "the header Content-Type of the call: `json=` sets it, `content=` does not"
     )
 
 
@@ -133,6 +166,25 @@ async def test_what_is_ordered_is_taken_off_the_stock(client, database):
 
     assert database.rows(STOCK) == [("jam", 4), ("tea", 5)], (
         "the stock was 5 jam and 10 tea; ordered were 2 tea, 1 jam, and 3 tea more"
+    )
+    assert database.rows(
+        "SELECT sku, sum(quantity) FROM order_items GROUP BY sku ORDER BY sku"
+    ) == [
+        ("jam", 1),
+        ("tea", 5),
+    ], (
+        "the items that were stored, added up for each sku; ordered were 2 tea, 1 jam, and 3 tea more"
+    )
+
+
+async def test_nothing_is_taken_off_but_what_is_ordered(client, database):
+    """Tea and tea are two things, and te_ is a third."""
+    database.insert("inventory", {"sku": "Tea", "quantity": 7}, {"sku": "te_", "quantity": 9})
+
+    await client.post("/order-checkout", json=order(Tea=1, te_=2))
+
+    assert database.rows(STOCK) == [("Tea", 6), ("jam", 5), ("te_", 7), ("tea", 10)], (
+        "the stock was 7 Tea, 5 jam, 9 te_ and 10 tea; ordered were 1 Tea and 2 te_"
     )
 
 
@@ -153,24 +205,33 @@ async def test_an_order_held_up_does_not_undo_another_one_s_stock(client, databa
 
 async def test_two_orders_at_the_same_moment_both_come_off_the_stock(client, database):
     """Between reading a number and writing it back, others write it too."""
-    with database.hold_changes("inventory") as about_to_write:
-        first = client.begin("POST", "/order-checkout", json=order("ada", tea=2))
-        await about_to_write.until_reached()
-        second = client.begin("POST", "/order-checkout", json=order("grace", tea=3))
-        await client.finish_what_can([first, second])
-        about_to_write.release()
-        await first.until_finished()
-        await second.until_finished()
+    database.insert("inventory", {"sku": "ink", "quantity": 500}, {"sku": "pen", "quantity": 500})
+    for step in range(STEPS):
+        with database.hold_step(step) as held_up:
+            first = client.begin("POST", "/order-checkout", json=order("ada", ink=2, pen=4))
+            await client.finish_what_can([first])
+            second = client.begin("POST", "/order-checkout", json=order("grace", ink=3, pen=5))
+            await client.finish_what_can([first, second])
+            held_up.release()
+            await first.until_finished()
+            await second.until_finished()
 
-    assert database.rows(STOCK) == [("jam", 5), ("tea", 5)], (
-        "of 10 tea, 2 and 3 were ordered; the first was held just before it wrote, while the second ran through. "
-        "Let the database subtract (`SET quantity = quantity - 2`), do not read, subtract and write"
-    )
+        left = 500 - 5 * (step + 1), 500 - 9 * (step + 1)
+        assert database.rows("SELECT sku, quantity FROM inventory WHERE sku IN ('ink', 'pen')") == [
+            ("ink", left[0]),
+            ("pen", left[1]),
+        ], (
+            "the stock after two orders of 2 and 3 ink, 4 and 5 pen: the tasks of the first were held at their "
+            f"statement or commit number {step + 1}, while the second ran through. "
+            "Let the database subtract (`SET quantity = quantity - 2`), do not read, subtract and write"
+        )
+        if not held_up.reached:
+            break
 
 
 async def test_orders_in_flight_do_not_mix(client, database, postbox, warehouse):
     """Requests overlap on any real server: nothing may be shared between them."""
-    names = ["ada", "grace", "linus"]
+    names = ["ada", "grace", "linus", "ada"]
     exchanges = [
         client.begin("POST", "/order-checkout", json=order(name, tea=1), stop_at_response=True)
         for name in names
@@ -181,7 +242,7 @@ async def test_orders_in_flight_do_not_mix(client, database, postbox, warehouse)
         await exchange.until_finished()
 
     numbers = [(exchange.json() or {}).get("order_id") for exchange in exchanges]
-    assert sorted(numbers) == [1, 2, 3], "three orders in flight together: their numbers"
+    assert sorted(numbers) == [1, 2, 3, 4], "four orders in flight together: their numbers"
     assert sorted((mail.to, mail.body) for mail in postbox.mails) == sorted(
         (f"{name}@example.com", f"Order {number} confirmed")
         for name, number in zip(names, numbers, strict=True)
@@ -190,29 +251,39 @@ async def test_orders_in_flight_do_not_mix(client, database, postbox, warehouse)
         "{'order_id': 1}",
         "{'order_id': 2}",
         "{'order_id': 3}",
+        "{'order_id': 4}",
     ], "the warehouse must hear of each order once"
-    assert database.rows(STOCK) == [("jam", 5), ("tea", 7)], "three orders of one tea each"
+    assert database.rows(STOCK) == [("jam", 5), ("tea", 6)], "four orders of one tea each"
 
 
-@pytest.mark.parametrize("moment", ["before it is stored", "after it is stored"])
-async def test_two_orders_at_the_same_moment_have_their_own_numbers(client, database, moment):
+async def test_two_orders_at_the_same_moment_keep_their_numbers_and_items_apart(client, database):
     """A number that is counted or looked up, and not given by the database, is soon given twice."""
-    hold = database.hold_changes if moment == "before it is stored" else database.hold_queries
-    with hold("orders") as held_up:
-        first = client.begin("POST", "/order-checkout", json=order("ada", tea=2))
-        await client.finish_what_can([first])
-        second = client.begin("POST", "/order-checkout", json=order("grace", tea=3))
-        await client.finish_what_can([first, second])
-        held_up.release()
-        await first.until_finished()
-        await second.until_finished()
+    for step in range(STEPS):
+        ada, grace = order(f"ada{step}", tea=1), order(f"grace{step}", jam=1)
+        with database.hold_step(step, in_task=False) as held_up:
+            first = client.begin("POST", "/order-checkout", json=ada, crashes=True)
+            await client.finish_what_can([first])
+            second = client.begin("POST", "/order-checkout", json=grace, crashes=True)
+            await client.finish_what_can([first, second])
+            held_up.release()
+            await first.until_finished()
+            await second.until_finished()
 
-    numbers = {(exchange.json() or {}).get("order_id"): exchange for exchange in (first, second)}
-    assert sorted(numbers) == [1, 2], f"the numbers of two orders, one of them held up {moment}"
-    assert sorted(database.rows("SELECT id, customer_email FROM orders")) == sorted(
-        (number, "ada@example.com" if exchange is first else "grace@example.com")
-        for number, exchange in numbers.items()
-    ), "each number must be that of the order it was given for: (id, customer_email)"
+        numbers = [(exchange.json() or {}).get("order_id") for exchange in (first, second)]
+        stored = database.rows(
+            "SELECT customer_email, orders.id, sku FROM orders LEFT JOIN order_items "
+            "ON order_id = orders.id WHERE customer_email LIKE ? ORDER BY 1",
+            f"%{step}@%",
+        )
+        assert stored == [
+            (f"ada{step}@example.com", numbers[0], "tea"),
+            (f"grace{step}@example.com", numbers[1], "jam"),
+        ], (
+            "two orders: (customer_email, number, sku), with the numbers that their responses say; the first was held "
+            f"at its statement or commit number {step + 1}, while the second ran through"
+        )
+        if not held_up.reached:
+            break
 
 
 async def test_other_requests_are_answered_while_the_jobs_run(client, postbox, timeline):
@@ -226,7 +297,7 @@ async def test_other_requests_are_answered_while_the_jobs_run(client, postbox, t
         await second.until_finished()
 
     assert timeline.blocked() == [], (
-        "a job was done on the event loop's thread, where every other request has to wait for it: "
+        "a task or a middleware worked on the event loop's thread, where every other request has to wait for it: "
         "an `async def` task runs on the loop, a `def` task runs in a worker thread"
     )
 
@@ -235,9 +306,13 @@ async def test_other_requests_are_answered_while_the_jobs_run(client, postbox, t
     "bad",
     [
         pytest.param({"customer_email": "eve@example.com", "items": []}, id="no items"),
+        pytest.param({"customer_email": "eve@example.com"}, id="items missing"),
         pytest.param(order("eve", tea=0), id="quantity 0"),
         pytest.param(order("eve", tea=-1), id="quantity -1"),
+        pytest.param(order("eve", jam=3, tea=0), id="quantity 0 in the second line"),
+        pytest.param(order("eve", jam=-1, tea=3), id="quantity -1 in the first line"),
         pytest.param({"items": [{"sku": "tea", "quantity": 1}]}, id="no address"),
+        pytest.param({**order(tea=1), "customer_email": None}, id="address null"),
     ],
 )
 async def test_an_order_that_makes_no_sense_is_refused(client, database, postbox, warehouse, bad):

@@ -10,7 +10,9 @@ from dojo.services import silence, unreachable
 
 AI = "https://ai-api.example.com/process"
 CAT = b"\x89PNG a cat \x00\xff\r\n"
+LARGE_CAT = CAT * 15_000
 SEEN = {"label": "cat", "score": 0.98, "note": "très chat"}
+SAID = [SEEN, ["cat", "chat"], "chat à poil", {}, [], 0, False, None]
 pytestmark = pytest.mark.usefixtures("service")
 
 IMAGES = "SELECT path, status, result FROM processed_images ORDER BY id"
@@ -28,6 +30,30 @@ def upload(name="cat.png", content=CAT):
     }
 
 
+def read(text):
+    """What a row's `result` is as JSON, in a list; an empty list where it is none."""
+    try:
+        return [json.loads(text)]
+    except (TypeError, ValueError):
+        return []
+
+
+class BrokenOff(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """The body of a response whose connection breaks in the middle."""
+
+    def __iter__(self):
+        yield b'{"label": '
+        raise httpx.ReadError("the connection was reset")
+
+    async def __aiter__(self):
+        for piece in self:
+            yield piece
+
+
+def broken_off():
+    return httpx.Response(200, headers={"content-type": "application/json"}, stream=BrokenOff())
+
+
 @pytest.fixture
 def service(services):
     return services.on("POST", AI).replies_with(httpx.Response(200, json=SEEN))
@@ -35,15 +61,25 @@ def service(services):
 
 async def test_the_file_is_there_before_the_response(client, disk):
     """Whoever reads the name may ask for the file at once."""
-    large_cat = CAT * 15_000
-    async with client.responded("POST", "/upload-image", **upload(content=large_cat)) as exchange:
+    async with client.responded("POST", "/upload-image", **upload(content=LARGE_CAT)) as exchange:
         assert exchange.status == 200, "the response's status"
         assert exchange.json() == {"filename": "uploads/cat.png"}, "the response's body"
         there = disk.bytes("uploads/cat.png")
-        assert len(there) == len(large_cat), (
+        assert len(there) == len(LARGE_CAT), (
             "at the moment of the response the whole file must lie under uploads/: its size in bytes"
         )
-        assert there == large_cat, "the file must be what was uploaded, byte for byte"
+        assert there == LARGE_CAT, "the file must be what was uploaded, byte for byte"
+
+
+async def test_the_first_of_a_name_keeps_it(client, database, disk):
+    """Whoever uploads a file looks for it under the name that it has."""
+    names = ["CAT.PNG", "my cat.jpeg", "README", "chaton_né.tar.gz", "50%41 (1).png", "a..b.gif"]
+    bodies = [(await client.post("/upload-image", **upload(name))).json() for name in names]
+
+    paths = [f"uploads/{name}" for name in names]
+    assert bodies == [{"filename": path} for path in paths], "the bodies of the responses"
+    assert disk.files() == sorted(paths), "the files that were written"
+    assert [row[0] for row in database.rows(IMAGES)] == paths, "the rows' paths"
 
 
 async def test_the_service_is_called_only_after_the_response(client, timeline):
@@ -55,22 +91,54 @@ async def test_the_service_is_called_only_after_the_response(client, timeline):
 
 async def test_the_service_gets_the_image_as_a_form_field(client, service):
     """What was uploaded is what is looked at."""
-    await client.post("/upload-image", **upload())
+    await client.post("/upload-image", **upload(content=LARGE_CAT))
 
-    assert [call.fields.get("image") for call in service.calls] == [CAT], (
-        f"POST {AI} must be called once, as a multipart form whose field `image` holds the bytes of the file"
+    images = [call.fields.get("image", b"") for call in service.calls]
+    assert [len(image) for image in images] == [len(LARGE_CAT)], (
+        f"POST {AI} must be called once, as a multipart form whose field `image` holds the whole file: its size in bytes"
     )
+    assert images == [LARGE_CAT], "the service must get the file byte for byte"
 
 
-async def test_what_the_service_says_is_stored(client, database):
-    """The row is where everybody else looks the result up."""
-    exchange = await client.post("/upload-image", **upload())
+async def test_what_the_service_says_is_stored(client, database, service):
+    """The row is where everybody else looks the result up, whatever kind of JSON it is."""
+    service.replies_with(*(httpx.Response(200, text=json.dumps(said)) for said in SAID))
+
+    bodies = [
+        (await client.post("/upload-image", **upload(f"{number}.png"))).json()
+        for number in range(len(SAID))
+    ]
     rows = database.rows(IMAGES)
 
-    assert [row[:2] for row in rows] == [((exchange.json() or {}).get("filename"), "done")], (
-        "when the task has ended there must be exactly one row: (path, status)"
+    assert [row[:2] for row in rows] == [
+        ((body or {}).get("filename"), "done") for body in bodies
+    ], (
+        f"when a task has ended there must be exactly one row for its upload, (path, status), and all of these are JSON: {SAID}"
     )
-    assert json.loads(rows[0][2] or "null") == SEEN, "`result` must be the service's JSON, as text"
+    assert [read(row[2]) for row in rows] == [[said] for said in SAID], (
+        "`result` must be the service's JSON, as text"
+    )
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(httpx.Response(201, json=SEEN), id="status 201"),
+        pytest.param(
+            httpx.Response(200, text=json.dumps(SEEN), headers={"content-type": "text/plain"}),
+            id="JSON as text or plain",
+        ),
+    ],
+)
+async def test_json_is_json_however_it_comes(client, database, service, reply):
+    """Only 4xx and 5xx are failures, and JSON is told by its text, not by a header."""
+    service.replies_with(reply)
+
+    await client.post("/upload-image", **upload())
+
+    assert [(row[1], read(row[2])) for row in database.rows(IMAGES)] == [("done", [SEEN])], (
+        "(status, result) of the row"
+    )
 
 
 async def test_process_image_is_a_coroutine_function(client, kata):
@@ -110,18 +178,30 @@ async def test_the_task_does_not_block_the_event_loop(client, database, timeline
 @pytest.mark.parametrize(
     "trouble",
     [
-        pytest.param(500, id="status 500"),
-        pytest.param(404, id="status 404"),
+        *(pytest.param(status, id=f"status {status}") for status in (400, 404, 500, 503)),
+        pytest.param(httpx.Response(400, json=SEEN), id="status 400 with JSON"),
         pytest.param(silence, id="no response in time"),
+        pytest.param(httpx.ConnectTimeout("no connection in time"), id="no connection in time"),
+        pytest.param(httpx.WriteTimeout("not sent in time"), id="not sent in time"),
+        pytest.param(httpx.PoolTimeout("none free in time"), id="no free connection in time"),
         pytest.param(unreachable, id="not reachable"),
+        pytest.param(httpx.RemoteProtocolError("it hung up"), id="no response at all"),
+        pytest.param(broken_off, id="broken off in the middle"),
         pytest.param(httpx.Response(200, text="<html>Welcome!"), id="not JSON"),
+        pytest.param(httpx.Response(200, text='{"label": '), id="half of a JSON"),
+        pytest.param(httpx.Response(200, content=b"\xff\xfe\x00"), id="not even text"),
+        pytest.param(httpx.Response(200, text=""), id="an empty body"),
+        pytest.param(
+            httpx.Response(200, text="cat", headers={"content-type": "application/json"}),
+            id="called JSON and none",
+        ),
     ],
 )
 async def test_a_service_in_trouble_is_a_failed_image(
     client, database, logs, service, timeline, trouble
 ):
     """Services fail every day. The row says so, the log says so, and nothing else breaks."""
-    service.replies_with(trouble)
+    service.replies_with(trouble() if trouble is broken_off else trouble)
 
     exchange = await client.post("/upload-image", **upload())
 
@@ -137,23 +217,58 @@ async def test_a_service_in_trouble_is_a_failed_image(
     assert timeline.blocked() == [], "a failure must not block the event loop either"
 
 
-@pytest.mark.parametrize("name", ["../../evil.png", "..\\..\\evil.png", "/etc/evil.png"])
-async def test_a_name_with_folders_is_saved_by_its_last_part(client, disk, name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../evil.png",
+        "..\\..\\evil.png",
+        "/etc/evil.png",
+        "../..\\evil.png",
+        "..\\../evil.png",
+        "photos/evil.png",
+    ],
+)
+async def test_a_name_with_folders_is_saved_by_its_last_part(client, disk, timeline, name):
     """The name is the client's to choose, and clients are not all nice."""
-    exchange = await client.post("/upload-image", **upload(name))
+    exchange = await client.begin(
+        "POST", "/upload-image", crashes=True, **upload(name)
+    ).until_finished()
 
+    assert timeline.of("refused") == [], "nothing may be written outside uploads/"
     assert exchange.json() == {"filename": "uploads/evil.png"}, "the response's body"
+    assert [file for file in timeline.of("write") if not file.startswith("uploads/")] == [], (
+        "nothing may be written outside uploads/, not even for a moment"
+    )
     assert disk.files() == ["uploads/evil.png"], "the files that were written"
     assert disk.bytes("uploads/evil.png") == CAT, "its content"
 
 
-async def test_a_name_with_nothing_left_is_refused(client, database, disk, service):
+async def test_a_name_is_not_decoded(client, disk, timeline):
+    """A name in which `%2F` stands has no folder in it, and nobody may make one of it."""
+    exchange = await client.begin(
+        "POST", "/upload-image", crashes=True, **upload("..%2F..%2Fevil.png")
+    ).until_finished()
+
+    assert timeline.of("refused") == [], "nothing may be written outside uploads/"
+    assert exchange.json() == {"filename": "uploads/..%2F..%2Fevil.png"}, "the response's body"
+    assert disk.files() == ["uploads/..%2F..%2Fevil.png"], "the files that were written"
+
+
+@pytest.mark.parametrize("name", ["..", "../..", "..\\..", "/"])
+async def test_a_name_with_nothing_left_is_refused(client, database, disk, service, timeline, name):
     """What is refused leaves no trace."""
-    refused = await client.post("/upload-image", **upload(".."))
+    refused = await client.post("/upload-image", **upload(name))
+    traces = disk.files(), timeline.of("write"), database.rows(IMAGES), len(service.calls)
     accepted = await client.post("/upload-image", **upload())
 
-    assert (refused.status, accepted.status) == (422, 200), "the statuses of `..` and of `cat.png`"
+    assert (refused.status, accepted.status) == (422, 200), (
+        f"the statuses of `{name}` and of `cat.png`"
+    )
     assert "detail" in (refused.json() or {}), "FastAPI's usual {'detail': ...}"
+    assert traces == ([], [], [], 0), (
+        "what is refused is not stored, queued or sent: the files that are there, the files that were written, "
+        "the rows, the number of calls"
+    )
     assert disk.files() == ["uploads/cat.png"], "only the good one is stored"
     assert len(service.calls) == 1, "only the good one is looked at"
     assert len(database.rows(IMAGES)) == 1, "only the good one has a row"
@@ -177,7 +292,7 @@ async def test_each_image_gets_its_own_result(client, database, service):
 
 async def test_uploads_of_one_name_do_not_overwrite_each_other(client, database, disk, service):
     """Everybody's camera calls the first picture the same."""
-    contents = [CAT, b"another cat", b"a third one"]
+    contents = [CAT, *(f"cat number {number}".encode() for number in range(2, 6))]
     with service.hold() as thinking:
         first = await client.begin("POST", "/upload-image", **upload()).until_responded()
         await thinking.until_reached()
@@ -190,7 +305,7 @@ async def test_uploads_of_one_name_do_not_overwrite_each_other(client, database,
 
     names = [str((exchange.json() or {}).get("filename")) for exchange in (first, *later)]
     assert names[0] == "uploads/cat.png", "the first keeps its name"
-    assert len(set(names)) == 3, (
+    assert len(set(names)) == len(contents), (
         f"each of the others must get a name of its own, and they are {names}"
     )
     assert all(name.startswith("uploads/") for name in names), "all must lie under uploads/"
@@ -199,3 +314,40 @@ async def test_uploads_of_one_name_do_not_overwrite_each_other(client, database,
         "the service must see each of them"
     )
     assert sorted(row[0] for row in database.rows(IMAGES)) == sorted(names), "a row each, by path"
+
+
+@pytest.mark.parametrize("place", ["uploads", "uploads/cat.png"])
+async def test_two_uploads_of_one_name_at_the_same_moment(client, database, disk, service, place):
+    """Between looking whether a name is free and taking it, somebody else may take it."""
+    contents = [CAT, b"another cat"]
+    with disk.hold(place) as about_to_write:
+        first = client.begin("POST", "/upload-image", **upload())
+        await client.finish_what_can([first])
+        second = client.begin("POST", "/upload-image", **upload(content=contents[1]))
+        await client.finish_what_can([second])
+        about_to_write.release()
+        await first.until_finished()
+        await second.until_finished()
+
+    names = [str((exchange.json() or {}).get("filename")) for exchange in (first, second)]
+    assert (first.status, second.status) == (200, 200), "the statuses"
+    assert len(set(names)) == 2, (
+        f"both got the name {names[0]}: the first was held just before it wrote, the second came in between"
+    )
+    assert [disk.bytes(name) for name in names] == contents, "each has its own content"
+    assert sorted(row[0] for row in database.rows(IMAGES)) == sorted(names), "a row each, by path"
+
+
+async def test_an_upload_of_before_a_restart_is_not_overwritten(client, disk, restart):
+    """What a process knows by heart is gone when the server is restarted; the files are not."""
+    await client.post("/upload-image", **upload())
+    exchange = await (await restart.client()).post(
+        "/upload-image", **upload(content=b"another cat")
+    )
+
+    name = str((exchange.json() or {}).get("filename"))
+    assert exchange.status == 200, "the status of the upload after the restart"
+    assert name.startswith("uploads/"), "it must lie under uploads/"
+    assert name != "uploads/cat.png", "that name was taken before the restart"
+    assert disk.bytes("uploads/cat.png") == CAT, "the content of the first upload"
+    assert disk.bytes(name) == b"another cat", "the content of the second upload"

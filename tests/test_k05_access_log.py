@@ -1,9 +1,13 @@
 """What must be logged of each request, after its response."""
 
+import asyncio
+import errno
 import json
 from datetime import datetime, timedelta
 
 import pytest
+from fastapi import Response
+from starlette.background import BackgroundTask
 
 LOG = "access.jsonl"
 
@@ -17,6 +21,21 @@ def entries(disk):
         raise AssertionError(f"each line must be JSON, and these are the lines: {lines}") from None
     assert all(isinstance(entry, dict) for entry in found), f"each line must be an object: {lines}"
     return found
+
+
+class InPieces(Response):
+    """A response whose body goes out in two pieces, with something that happens in between."""
+
+    def __init__(self, meanwhile=lambda: None):
+        super().__init__(b"one, two")
+        self.meanwhile = meanwhile
+
+    async def __call__(self, scope, receive, send):
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": b"one, ", "more_body": True})
+        self.meanwhile()
+        await send({"type": "http.response.body", "body": b"two", "more_body": False})
 
 
 def brief(disk):
@@ -49,7 +68,12 @@ async def test_the_line_is_written_only_after_the_response(client, disk, timelin
         pytest.param("GET", "/items/12", 404, id="404 of the endpoint"),
         pytest.param("GET", "/items/many", 422, id="422"),
         pytest.param("GET", "/nowhere", 404, id="unknown path"),
-        pytest.param("POST", "/items/3", 405, id="another method"),
+        *(
+            pytest.param(method, "/items/3", 405, id=f"method {method}")
+            for method in ("POST", "PUT", "DELETE", "HEAD", "OPTIONS")
+        ),
+        pytest.param("GET", "/items/3/", 307, id="a slash too many"),
+        pytest.param("GET", "/openapi.json", 200, id="what FastAPI answers itself"),
     ],
 )
 async def test_every_response_counts(client, disk, method, path, status):
@@ -68,13 +92,52 @@ async def test_a_crash_counts_too_and_once(client, disk):
     assert brief(disk) == [("GET", "/crash", 500)], "(method, path, status) of the lines"
 
 
+async def test_the_same_request_counts_each_time(client, disk):
+    """Four hundred crashes in a night are four hundred lines."""
+    for _ in range(3):
+        await client.get("/items/3")
+        await client.get("/crash", crashes=True)
+
+    assert brief(disk) == [("GET", "/items/3", 200), ("GET", "/crash", 500)] * 3, (
+        "(method, path, status) of the lines"
+    )
+
+
+async def test_a_response_in_pieces_counts_once_after_its_last_piece(kata, client, disk, timeline):
+    """A long response ends with its last byte, and not with its first."""
+
+    @kata.app.get("/pieces")
+    async def in_pieces():
+        return InPieces()
+
+    async with client.responded("GET", "/pieces") as exchange:
+        assert exchange.body == b"one, two", "the response stays what it was"
+        assert disk.lines(LOG) == [], timeline.early(
+            "write", "the line was written before the last byte of the response"
+        )
+
+    assert brief(disk) == [("GET", "/pieces", 200)], "(method, path, status) of the lines"
+
+
 async def test_the_path_is_decoded_and_without_the_query(client, disk):
     """What is searched for is what people read, and queries may hold secrets."""
     await client.get("/items/3?token=secret")
-    await client.get("/caf%C3%A9%20au%20lait")
+    await client.get("/Caf%C3%A9%20au%20lait")
+    await client.get("/50%2541%3Fwhat%23now?token=secret")
 
-    assert [entry.get("path") for entry in entries(disk)] == ["/items/3", "/café au lait"], (
-        "the paths that were logged"
+    assert [entry.get("path") for entry in entries(disk)] == [
+        "/items/3",
+        "/Café au lait",
+        "/50%41?what#now",
+    ], "the paths that were logged: each decoded once, and without what stands behind the ?"
+
+
+async def test_any_path_fits_on_one_line(client, disk):
+    """Quotes and line breaks in a path must not break the log for whoever reads it."""
+    await client.get("/%22a%22/b%5Cc/%0Ad%0D/%F0%9F%90%88")
+
+    assert [entry.get("path") for entry in entries(disk)] == ['/"a"/b\\c/\nd\r/🐈'], (
+        "one request leaves one line, and that is JSON: the paths that were logged"
     )
 
 
@@ -112,14 +175,50 @@ async def test_each_request_in_flight_has_its_own_time(client, clock, disk):
     ], "(path, time) of two requests in flight together, the second 10 s after the first"
 
 
-async def test_the_duration_is_a_number_of_milliseconds(client, disk):
-    """What is slow is found by sorting."""
-    await client.get("/items/3")
+async def test_the_duration_is_in_milliseconds_and_without_the_tasks(kata, client, clock, disk):
+    """What is slow is found by sorting. The client does not wait for the tasks."""
+
+    let_go = asyncio.Event()
+
+    async def task():
+        await let_go.wait()
+        clock.let_pass(60)
+
+    @kata.app.get("/slow")
+    async def slow():
+        clock.let_pass(2.5)
+        return Response(background=BackgroundTask(task))
+
+    exchange = await client.begin("GET", "/slow").until_responded()
+    await client.give_turns()
+    let_go.set()
+    await exchange.until_finished()
 
     durations = [entry.get("duration_ms") for entry in entries(disk)]
-    assert len(durations) == 1, "there must be one line"
-    assert type(durations[0]) in (int, float), "duration_ms must be a number"
-    assert durations[0] >= 0, "duration_ms cannot be below zero"
+    assert [type(duration) in (int, float) for duration in durations] == [True], (
+        f"there must be one line, and its duration_ms must be a number: {durations!r}"
+    )
+    assert 2_499 <= durations[0] < 30_000, (
+        f"the endpoint took 2.5 s and its task a minute, so duration_ms must be about 2500, and it is {durations[0]!r}"
+    )
+
+
+async def test_the_duration_ends_with_the_last_piece_of_the_response(kata, client, clock, disk):
+    """A response that trickles is a slow one, however quick its first byte was."""
+
+    @kata.app.get("/pieces")
+    async def in_pieces():
+        return InPieces(lambda: clock.let_pass(2.5))
+
+    await client.get("/pieces")
+
+    durations = [entry.get("duration_ms") for entry in entries(disk)]
+    assert [type(duration) in (int, float) for duration in durations] == [True], (
+        f"there must be one line, and its duration_ms must be a number: {durations!r}"
+    )
+    assert 2_499 <= durations[0] < 30_000, (
+        f"there were 2.5 s between the first piece and the last, so duration_ms must be about 2500, and it is {durations[0]!r}"
+    )
 
 
 async def test_requests_in_flight_leave_whole_lines(client, disk):
@@ -154,18 +253,63 @@ async def test_logging_does_not_hold_up_the_event_loop(client, disk, timeline, p
     )
 
 
-async def test_a_log_that_cannot_be_written_changes_no_response(client, disk):
-    """A full disk is bad enough. It must not take the shop down with it."""
-    before = await client.get("/items/3")
-    disk.fill_up(LOG)
-    good = await client.get("/items/3")
-    bad = await client.get("/items/12")
-    crash = await client.get("/crash", crashes=True)
+@pytest.mark.parametrize("path", ["/items/3", "/crash"])
+async def test_the_exchange_ends_only_when_the_line_is_written(client, disk, path):
+    """Work that nobody waits for is lost when the server stops, and nobody sees it fail."""
+    with disk.hold(LOG) as slow_disk:
+        exchange = client.begin("GET", path, crashes=True)
+        await slow_disk.until_reached()
+        exchange.release()
+        await client.give_turns()
+        assert not exchange.finished, (
+            "the exchange had ended while its line was still being written: whatever writes it must be waited for"
+        )
+        slow_disk.release()
+        await exchange.until_finished()
 
-    assert len(entries(disk)) == 1, "the line of the request before the disk was full must be there"
-    assert (before.status, before.json()) == (200, {"id": 3}), "the response while there was space"
-    assert (good.status, good.json()) == (200, {"id": 3}), "the response when there was none"
-    assert (bad.status, crash.status) == (404, 500), "the statuses of a 404 and a crash"
+    assert len(entries(disk)) == 1, "there must be one line"
+
+
+TROUBLE = pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(errno.ENOSPC, id="no space left"),
+        pytest.param(errno.EACCES, id="not permitted"),
+        pytest.param(errno.EROFS, id="read only"),
+        pytest.param(errno.EISDIR, id="it is a folder"),
+    ],
+)
+
+
+@TROUBLE
+async def test_a_log_that_cannot_be_written_changes_no_response(client, disk, trouble):
+    """A full disk is bad enough. It must not take the shop down with it."""
+    paths = ["/items/3", "/items/12", "/nowhere", "/crash"]
+    good = [await client.get(path, crashes=True) for path in paths]
+    disk.fail(LOG, trouble)
+    bad = [await client.get(path, crashes=True) for path in paths]
+
+    assert len(entries(disk)) == len(paths), "the lines of before must be there, and no others"
+    assert [exchange.status for exchange in bad] == [200, 404, 404, 500], "the statuses"
+    assert [exchange.body for exchange in bad] == [exchange.body for exchange in good], "the bodies"
+    assert [exchange.headers for exchange in bad] == [exchange.headers for exchange in good], (
+        "the headers"
+    )
+
+
+@pytest.fixture
+def spoilt_disk(disk):
+    """A disk on which the log could not be written from the start."""
+    disk.fail(LOG, errno.EACCES)
+    return disk
+
+
+async def test_an_app_starts_without_its_log(spoilt_disk, client):
+    """Whoever mends the log wants to look at the shop meanwhile."""
+    exchange = await client.get("/items/3")
+
+    assert (exchange.status, exchange.json()) == (200, {"id": 3}), "the response"
+    assert entries(spoilt_disk) == [], "nothing can be written"
 
 
 def moment(entry):

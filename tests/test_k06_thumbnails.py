@@ -5,9 +5,21 @@ import struct
 import zlib
 
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
 RED, GREEN, BLUE, WHITE = (200, 30, 30), (30, 160, 30), (30, 30, 200), (250, 250, 250)
+ORIENTATION = 0x0112
+# What is to be seen in the corners of a photo with each orientation, clockwise from the upper left.
+UPRIGHT = {
+    1: ["red", "green", "white", "blue"],
+    2: ["green", "red", "blue", "white"],
+    3: ["white", "blue", "red", "green"],
+    4: ["blue", "white", "green", "red"],
+    5: ["red", "blue", "white", "green"],
+    6: ["blue", "red", "green", "white"],
+    7: ["white", "green", "red", "blue"],
+    8: ["green", "white", "blue", "red"],
+}
 
 
 def photo(size=(400, 200), mode="RGB", kind="PNG", orientation=None):
@@ -19,7 +31,7 @@ def photo(size=(400, 200), mode="RGB", kind="PNG", orientation=None):
     image = image.convert("L").convert(mode) if mode in ("I", "F", "I;16") else image.convert(mode)
     exif = Image.Exif()
     if orientation is not None:
-        exif[0x0112] = orientation
+        exif[ORIENTATION] = orientation
     file = io.BytesIO()
     image.save(file, kind, **({"exif": exif} if orientation is not None else {}))
     return file.getvalue()
@@ -58,7 +70,10 @@ async def state_of(client, accepted):
     number = (accepted.json() or {}).get("photo")
     response = await client.get(f"/photos/{number}")
     assert response.status == 200, f"the status of GET /photos/{number}"
-    return response.json() or {}
+    state = response.json() or {}
+    missing = sorted({"photo", "status", "thumbnail"}.difference(state))
+    assert missing == [], f"GET must say each of these, also where it is null; its body is {state}"
+    return state
 
 
 def thumbnail(disk, state):
@@ -66,11 +81,19 @@ def thumbnail(disk, state):
     assert state.get("status") == "done", f"the photo must be done, and its state is {state}"
     assert state.get("thumbnail") == f"thumbnails/{state.get('photo')}.png", "the thumbnail's path"
     content = disk.bytes(state["thumbnail"])
-    assert content, f"there must be a file {state['thumbnail']}"
+    assert content, f"the photo is done, so there must be a whole file {state['thumbnail']}"
     image = Image.open(io.BytesIO(content))
     assert image.format == "PNG", "the format of the thumbnail"
     image.load()
     return image
+
+
+def check_proportions(made, size):
+    """A thumbnail has the proportions of its photo, give or take a pixel."""
+    wide, high = made.size
+    assert abs(wide * size[1] - high * size[0]) <= 2 * max(size), (
+        f"the thumbnail of {size[0]}x{size[1]} must keep its proportions, and is {wide}x{high}"
+    )
 
 
 async def test_the_client_is_told_that_the_photo_is_queued(client):
@@ -98,28 +121,32 @@ async def test_the_thumbnail_is_made_only_after_the_response(client, disk, timel
     thumbnail(disk, await state_of(client, exchange))
 
 
-@pytest.mark.parametrize("moment", ["decoded", "written"])
-async def test_a_photo_is_queued_until_its_thumbnail_is_there(client, darkroom, disk, moment):
+async def test_a_photo_is_queued_until_its_thumbnail_is_there(client, disk, steps):
     """A client that reads `done` fetches the thumbnail at once."""
     exchange = client.begin("POST", "/photos", **upload(photo()), stop_at_response=True)
     await exchange.until_responded()
-    with darkroom.hold() if moment == "decoded" else disk.hold("*"):
-        await client.finish_what_can([exchange])
-        state = None if exchange.finished else await state_of(client, exchange)
-    await exchange.until_finished()
+    async for step in steps.of(exchange):
+        state = await state_of(client, exchange)
+        if state.get("status") == "done":
+            thumbnail(disk, state)
+        else:
+            assert (state.get("status"), state.get("thumbnail")) == ("queued", None), (
+                "what GET says while the photo is being worked on: (status, thumbnail), "
+                f"just before {step}"
+            )
 
-    assert state is None or (state.get("status"), state.get("thumbnail")) == ("queued", None), (
-        f"what GET says while the photo is being {moment}: (status, thumbnail), and it is {state}"
-    )
     thumbnail(disk, await state_of(client, exchange))
 
 
-async def test_each_upload_has_an_id_of_its_own(client, disk):
-    """Also two uploads of the very same file."""
+async def test_each_upload_has_an_id_of_its_own(client, clock, disk):
+    """Also two uploads of the very same file, and at the very same moment."""
     first = await client.post("/photos", **upload(photo()))
     second = await client.post("/photos", **upload(photo()))
 
-    assert first.json() != second.json(), "two uploads of one file must have two ids"
+    bodies = f"{first.json()} and {second.json()}"
+    assert first.json() != second.json(), (
+        f"two uploads of one file at one moment must have two ids, and the responses are {bodies}"
+    )
     thumbnail(disk, await state_of(client, first))
     thumbnail(disk, await state_of(client, second))
 
@@ -136,10 +163,14 @@ async def test_photos_in_flight_do_not_mix(client, disk):
     for exchange in reversed(exchanges):
         await exchange.until_finished()
 
-    shapes = [thumbnail(disk, await state_of(client, exchange)).size for exchange in exchanges]
-    assert [(width > height) - (width < height) for width, height in shapes] == [1, -1, 0], (
-        f"a wide, a tall and a square photo in flight together; their thumbnails are {shapes}"
+    made = [thumbnail(disk, await state_of(client, exchange)).size for exchange in exchanges]
+    assert [shape(*size) for size in made] == ["wide", "tall", "square"], (
+        f"a wide, a tall and a square photo in flight together; their thumbnails are {made}"
     )
+
+
+def shape(width, height):
+    return "square" if width == height else "wide" if width > height else "tall"
 
 
 @pytest.mark.parametrize("size", [(400, 200), (150, 600), (1000, 999)])
@@ -148,13 +179,22 @@ async def test_the_thumbnail_fits_and_keeps_its_proportions(client, disk, size):
     made = thumbnail(disk, await uploaded(client, photo(size)))
 
     assert max(made.size) <= 129, f"the thumbnail of {size} must fit in 128x128: {made.size}"
-    wide, high = made.size
-    assert abs(wide * size[1] - high * size[0]) <= 2 * max(size), (
-        f"the thumbnail of {size} must keep its proportions: {made.size}"
+    check_proportions(made, size)
+    assert corners(made) == UPRIGHT[1], (
+        "all four corners of the photo must be there, clockwise from the upper left"
     )
-    assert corners(made) == corners(Image.open(io.BytesIO(photo(size)))), (
-        "all four corners of the photo must be there (red, green, blue, white)"
-    )
+
+
+@pytest.mark.parametrize("size", [(1000, 1), (1, 1000)], ids=["wide", "tall"])
+async def test_a_very_flat_photo_gets_a_thumbnail(client, disk, size):
+    """128 x 0.128 is what arithmetic says, and no image is 0 pixels high."""
+    file = io.BytesIO()
+    Image.new("RGB", size, RED).save(file, "PNG")
+
+    made = thumbnail(disk, await uploaded(client, file.getvalue()))
+
+    assert max(made.size) <= 129, f"the thumbnail of {size} must fit in 128x128: {made.size}"
+    check_proportions(made, size)
 
 
 async def test_a_small_photo_is_not_enlarged(client, disk):
@@ -169,15 +209,42 @@ async def test_a_small_photo_is_not_enlarged(client, disk):
 async def test_the_orientation_of_the_camera_is_applied(client, disk, orientation):
     """A phone held upright writes a wide photo, and a note that says how to turn it."""
     sent = photo((400, 200), kind="JPEG", orientation=orientation)
-    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(sent)))
 
     made = thumbnail(disk, await uploaded(client, sent, name="photo.jpg", kind="image/jpeg"))
 
-    assert (made.width > made.height) == (turned.width > turned.height), (
-        f"EXIF orientation {orientation}: the photo must be turned, and is {made.size}"
+    check_turned(made, orientation)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("RGBA", "PNG"), ("RGB", "TIFF")],
+)
+async def test_the_orientation_is_applied_once_in_any_mode_and_format(client, disk, mode, kind):
+    """Not only JPEGs in RGB have an orientation. Pillow turns a TIFF by itself when it decodes it,
+    and nothing else."""
+    for orientation in (6, 8):
+        sent = photo((400, 200), mode, kind, orientation)
+
+        made = thumbnail(disk, await uploaded(client, sent))
+
+        check_turned(made, orientation, mode)
+
+
+def check_turned(made, orientation, mode="RGB"):
+    """A thumbnail of a wide photo shows it as it has to be seen, and says so."""
+    turned = "turned: higher than wide" if orientation > 4 else "wider than high"
+    assert (made.height > made.width) == (orientation > 4), (
+        f"EXIF orientation {orientation}: the thumbnail of a photo of 400x200 must be {turned}, "
+        f"and is {made.width}x{made.height}"
     )
-    assert corners(made) == corners(turned), (
-        f"EXIF orientation {orientation}: the colours of the corners, clockwise from the upper left"
+    check_proportions(made, (200, 400) if orientation > 4 else (400, 200))
+    assert corners(made, mode) == UPRIGHT[orientation], (
+        f"EXIF orientation {orientation}: the colours in the corners of the thumbnail, "
+        "clockwise from the upper left"
+    )
+    assert made.getexif().get(ORIENTATION, 1) == 1, (
+        f"EXIF orientation {orientation}: the thumbnail is turned already, and must not have the "
+        "orientation of the photo, or a viewer turns it once more"
     )
 
 
@@ -202,6 +269,7 @@ async def test_a_photo_of_any_mode_gets_a_thumbnail(client, disk, mode, kind):
     made = thumbnail(disk, await uploaded(client, photo(mode=mode, kind=kind)))
 
     assert max(made.size) <= 129, f"the thumbnail must fit in 128x128: {made.size}"
+    check_proportions(made, (400, 200))
 
 
 async def test_other_requests_are_answered_while_a_photo_is_decoded(client, darkroom, timeline):
@@ -216,38 +284,105 @@ async def test_other_requests_are_answered_while_a_photo_is_decoded(client, dark
 
     assert (first.status, second.status) == (202, 404), "the statuses"
     assert timeline.blocked() == [], (
-        "image work was done on the event loop's thread: let a `def` task do it, "
+        "work on images or files was done on the event loop's thread: let a `def` task do it, "
         "or `await run_in_threadpool(...)`"
     )
 
 
 @pytest.mark.parametrize("kind", ["image/png", "text/plain"])
-async def test_what_is_no_image_is_accepted_and_then_failed(client, kind, timeline):
+async def test_a_file_that_is_no_image_is_accepted_and_then_failed(client, kind, timeline):
     """The client has its response before anybody looks, and can ask what came of it."""
     state = await uploaded(client, b"this is no image", name="notes.txt", kind=kind)
 
-    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), "(status, thumbnail)"
+    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), (
+        f"(status, thumbnail) as GET /photos/{{id}} says it, and the body is {state}"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"P1 what we want to do first", id="ValueError"),
+        pytest.param(b"BM: a note by Berta Maier, from her desk", id="OSError"),
+    ],
+)
+async def test_whatever_pillow_raises_the_photo_is_failed(client, content):
+    """Pillow has an exception for what is no image, and others for what only begins like one:
+    a text that begins with `P1` is a ValueError."""
+    state = await uploaded(client, content, name="notes.txt", kind="text/plain")
+
+    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), (
+        f"(status, thumbnail) of a file that is no image: {content!r}"
+    )
+
+
+async def test_a_failure_is_logged_on_the_logger_kata_or_not_at_all(client, logs):
+    """Whoever looks for the reason looks there. (Nothing has to be logged here.)"""
+    logs.listen_to_all()
+
+    state = await uploaded(client, b"this is no image")
+
+    assert state.get("status") == "failed", "the status of a file that is no image"
+    assert logs.elsewhere == [], (
+        'your code must log with logging.getLogger("kata"), and it logged on another logger'
+    )
+    assert logs.failures or logs.too_low == [], (
+        "a failure that is logged must be logged as WARNING or above"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param({}, id="empty"),
+        pytest.param({"files": {"photo": ("cat.png", b"cat")}}, id="another field"),
+    ],
+)
+async def test_a_form_without_a_file_is_refused(client, disk, content):
+    """What is refused leaves no trace: nothing is queued for a photo that never came."""
+    refused = await client.post("/photos", **content)
+
+    body = refused.json() or {}
+    assert 400 <= refused.status < 500, (
+        f"a form without `file` must be refused with a 4xx, and the response is {refused.status}"
+    )
+    assert "detail" in body, f"FastAPI's usual {{'detail': ...}}, and the body is {body}"
+    assert "photo" not in body, f"nothing may be queued for it, and the body is {body}"
+    assert disk.files() == [], "no file may be there after it"
 
 
 @pytest.mark.parametrize("size", [(10_000, 5_001), (50_000_001, 1), (20_000, 10_000)])
-async def test_a_photo_of_too_many_pixels_is_failed_without_being_decoded(client, timeline, size):
+async def test_a_photo_of_too_many_pixels_is_failed_without_being_decoded(
+    client, darkroom, timeline, size
+):
     """Some fifty bytes can say "I have a billion pixels", and eat all memory."""
+    darkroom.go_dark()
+
     state = await uploaded(client, header_only(*size))
 
     assert timeline.of("decode") == [], (
         f"the pixels of a photo of {size} were decoded: look at `image.size` before anything else"
     )
-    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), "(status, thumbnail)"
+    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), (
+        f"(status, thumbnail) as GET /photos/{{id}} says it, and the body is {state}"
+    )
 
 
-async def test_a_photo_of_exactly_as_many_pixels_as_allowed_passes(client, disk):
-    """A limit is what is still allowed."""
-    file = io.BytesIO()
-    Image.new("1", (10_000, 5_000)).save(file, "PNG")
+@pytest.mark.parametrize("size", [(10_000, 5_000), (1, 50_000_000)], ids=["wide", "tall"])
+async def test_a_photo_of_exactly_as_many_pixels_as_allowed_passes(
+    client, darkroom, timeline, size
+):
+    """A limit is what is still allowed. (There is only the header of this photo: nobody has to
+    decode 50 million pixels to show that they would be.)"""
+    darkroom.go_dark()
 
-    made = thumbnail(disk, await uploaded(client, file.getvalue()))
+    await uploaded(client, header_only(*size))
 
-    assert max(made.size) <= 129, f"the thumbnail must fit in 128x128: {made.size}"
+    assert timeline.of("decode") != [], (
+        f"a photo of {size[0]:,}x{size[1]:,}, exactly 50,000,000 pixels, must be decoded, "
+        "and it was not: compare with `>`, and with MAX_PIXELS itself"
+    )
 
 
 async def test_an_unknown_photo_is_not_found(client):
@@ -260,21 +395,28 @@ async def test_an_unknown_photo_is_not_found(client):
     assert "detail" in (unknown.json() or {}), "FastAPI's usual {'detail': ...}"
 
 
-def corners(image):
-    """The names of the colours in the four corners, clockwise from the upper left."""
+def corners(image, mode="RGB"):
+    """The names of the colours in the four corners, clockwise from the upper left, as a photo in
+    `mode` has them."""
+    shades = {name: shade(colour, mode) for name, colour in COLOURS.items()}
     image = image.convert("RGB")
     right, low = image.width * 7 // 8, image.height * 7 // 8
     left, high = image.width // 8, image.height // 8
     return [
-        nearest(image.getpixel(place))
+        nearest(image.getpixel(place), shades)
         for place in ((left, high), (right, high), (right, low), (left, low))
     ]
 
 
-def nearest(pixel):
-    names = {"red": RED, "green": GREEN, "blue": BLUE, "white": WHITE}
+COLOURS = {"red": RED, "green": GREEN, "blue": BLUE, "white": WHITE}
 
+
+def shade(colour, mode):
+    return Image.new("RGB", (1, 1), colour).convert(mode).convert("RGB").getpixel((0, 0))
+
+
+def nearest(pixel, shades):
     def distance(name):
-        return sum(abs(a - b) for a, b in zip(pixel, names[name], strict=True))
+        return sum(abs(a - b) for a, b in zip(pixel, shades[name], strict=True))
 
-    return min(names, key=distance)
+    return min(shades, key=distance)

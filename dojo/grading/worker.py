@@ -14,6 +14,7 @@ standard input (`--once`).
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.capture import CaptureIO
 
 import dojo.warm  # noqa: F401
 from dojo import clock, database, disk, images, network, services, strays
@@ -175,9 +177,16 @@ def once(worker: Worker, message: dict[str, Any], pipes: tuple[int, int]) -> Non
         os._exit(code)
 
 
+def _printed(captured: CaptureIO) -> str:
+    """What a solution has printed: whatever bytes it writes to `sys.stdout.buffer`."""
+    assert isinstance(captured.buffer, io.BytesIO)
+    return captured.buffer.getvalue().decode("utf-8", "replace")
+
+
 def run_pytest(message: dict[str, Any], worker: Worker) -> int:
     """Collect the specs, and then let the worker work."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    CaptureIO.getvalue = _printed  # type: ignore[method-assign,assignment]
     root = Path(message["root"])
     return int(
         pytest.main(

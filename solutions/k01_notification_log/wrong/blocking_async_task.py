@@ -1,7 +1,7 @@
 """The task is `async def` and opens the file itself, on the event loop.
 
 breaks: Work that blocks never runs on the event loop inside a task or a middleware.
-caught by: test_writing_does_not_hold_up_the_event_loop
+caught by: test_writing_in_a_task_does_not_hold_up_the_event_loop
 says: a file was written on the event loop's thread, where every other
 """
 

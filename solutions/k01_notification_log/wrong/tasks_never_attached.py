@@ -1,7 +1,7 @@
 """The endpoint makes a `BackgroundTasks` of its own, which no response ever carries.
 
 breaks: After the response, `log.txt` gains the line; not before.
-caught by: test_writing_does_not_hold_up_the_event_loop
+caught by: test_writing_in_a_task_does_not_hold_up_the_event_loop
 says: the line must be written
 """
 

@@ -2,7 +2,7 @@
 
 breaks: work that blocks never runs on the event loop inside a task
 caught by: test_other_requests_are_answered_while_the_jobs_run
-says: a job was done on the event loop's thread, where every other request
+says: a task or a middleware worked on the event loop's thread
 """
 
 import asyncio

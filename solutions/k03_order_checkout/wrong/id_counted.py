@@ -1,8 +1,8 @@
 """The id is the number of orders so far plus one, which two orders in flight can share.
 
 breaks: the id in the response is the order's own
-caught by: test_two_orders_at_the_same_moment_have_their_own_numbers[before it is stored]
-says: the numbers of two orders, one of them held up before it is stored
+caught by: test_two_orders_at_the_same_moment_keep_their_numbers_and_items_apart
+says: two orders: .customer_email, number, sku., with the numbers that their
 """
 
 import smtplib

@@ -1,8 +1,8 @@
 """The id is looked up as the highest one, which may by now be somebody else's order.
 
 breaks: the id in the response is the order's own
-caught by: test_two_orders_at_the_same_moment_have_their_own_numbers[after it is stored]
-says: the numbers of two orders, one of them held up after it is stored
+caught by: test_two_orders_at_the_same_moment_keep_their_numbers_and_items_apart
+says: two orders: .customer_email, number, sku., with the numbers that their
 """
 
 import smtplib

@@ -1,7 +1,7 @@
 """The lambda returns a coroutine that nobody awaits, so the warehouse never hears of the order.
 
 breaks: after the response the order is posted to the warehouse
-caught by: test_the_warehouse_is_told_the_order_s_number_as_json
+caught by: test_the_warehouse_is_told_the_number_of_the_order_as_json
 says: the JSON bodies of all calls of POST
 """
 

@@ -2,7 +2,7 @@
 
 breaks: two orders of the same sku both come off
 caught by: test_two_orders_at_the_same_moment_both_come_off_the_stock
-says: of 10 tea, 2 and 3 were ordered; the first was held just before it
+says: the stock after two orders of 2 and 3 ink
 """
 
 import smtplib

@@ -1,8 +1,8 @@
 """The coroutine does its SQL on the event loop.
 
 breaks: work that blocks never runs on the event loop inside a task
-caught by: test_two_orders_at_the_same_moment_both_come_off_the_stock
-says: the change of the table inventory was on the event loop's thread,
+caught by: test_other_requests_are_answered_while_the_jobs_run
+says: a task or a middleware worked on the event loop's thread
 """
 
 import asyncio

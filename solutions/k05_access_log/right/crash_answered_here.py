@@ -55,5 +55,9 @@ async def access_log(request: Request, call_next):
     except Exception:
         logger.exception("%s %s crashed", request.method, request.scope["path"])
         response = JSONResponse({"detail": "Internal Server Error"}, status_code=500)
-    response.background = BackgroundTask(write_line, entry(response.status_code))
+
+    def log() -> None:
+        write_line(entry(response.status_code))
+
+    response.background = BackgroundTask(log)
     return response

@@ -36,7 +36,7 @@ def write_line(entry: dict[str, object]) -> None:
         logger.exception("%s cannot be written", LOG_FILE)
 
 
-def line_for(request: Request, status: int) -> BackgroundTask:
+def write_for(request: Request, status: int) -> None:
     entry = {
         "time": request.state.arrived.isoformat(),
         "method": request.method,
@@ -44,7 +44,7 @@ def line_for(request: Request, status: int) -> BackgroundTask:
         "status": status,
         "duration_ms": (time.perf_counter() - request.state.started) * 1000,
     }
-    return BackgroundTask(write_line, entry)
+    write_line(entry)
 
 
 @app.middleware("http")
@@ -52,11 +52,11 @@ async def access_log(request: Request, call_next):
     request.state.arrived = datetime.now(timezone.utc)
     request.state.started = time.perf_counter()
     response = await call_next(request)
-    response.background = line_for(request, response.status_code)
+    response.background = BackgroundTask(write_for, request, response.status_code)
     return response
 
 
 @app.exception_handler(Exception)
 async def answer_crash(request: Request, exc: Exception) -> JSONResponse:
     detail = {"detail": "Internal Server Error"}
-    return JSONResponse(detail, status_code=500, background=line_for(request, 500))
+    return JSONResponse(detail, status_code=500, background=BackgroundTask(write_for, request, 500))

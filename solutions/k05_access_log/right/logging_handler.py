@@ -61,10 +61,13 @@ async def access_log(request: Request, call_next):
             "duration_ms": (time.perf_counter() - started) * 1000,
         }
 
+    async def log(status: int) -> None:
+        await run_in_threadpool(write_line, entry(status))
+
     try:
         response = await call_next(request)
     except Exception:
-        await run_in_threadpool(write_line, entry(500))
+        await log(500)
         raise
-    response.background = BackgroundTask(write_line, entry(response.status_code))
+    response.background = BackgroundTask(log, response.status_code)
     return response

@@ -47,12 +47,14 @@ class AccessLog:
         arrived = datetime.now(timezone.utc)
         started = time.perf_counter()
         status = 500
+        ended = 0.0
 
         async def send_and_note(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
+            ended = time.perf_counter()
 
         try:
             await self.app(scope, receive, send_and_note)
@@ -62,7 +64,7 @@ class AccessLog:
                 "method": scope["method"],
                 "path": scope["path"],
                 "status": status,
-                "duration_ms": (time.perf_counter() - started) * 1000,
+                "duration_ms": ((ended or time.perf_counter()) - started) * 1000,
             }
             await run_in_threadpool(write_line, entry)
 

@@ -1,7 +1,7 @@
 """The duration is a text with its unit, not a number.
 
 breaks: duration_ms is a number, 0 or more
-caught by: test_the_duration_is_a_number_of_milliseconds
+caught by: test_the_duration_is_in_milliseconds_and_without_the_tasks
 says: duration_ms must be a number
 """
 

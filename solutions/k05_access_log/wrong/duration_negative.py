@@ -1,7 +1,7 @@
 """The two readings of the clock are subtracted the wrong way round.
 
 breaks: duration_ms is a number, 0 or more
-caught by: test_the_duration_is_a_number_of_milliseconds
+caught by: test_the_duration_is_in_milliseconds_and_without_the_tasks
 says: duration_ms cannot be below zero
 """
 

@@ -1,7 +1,7 @@
 """The lambda only makes a coroutine, in a thread; nobody awaits it, so no line is written.
 
 breaks: after each response, and not before, access.jsonl gains one line
-caught by: test_the_duration_is_a_number_of_milliseconds
+caught by: test_the_duration_is_in_milliseconds_and_without_the_tasks
 says: there must be one line
 """
 

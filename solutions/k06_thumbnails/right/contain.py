@@ -21,14 +21,22 @@ app = FastAPI()
 photos: dict[str, str] = {}
 
 
+def contained(photo: Image.Image) -> Image.Image:
+    wide, high = photo.size
+    if wide <= MAX_SIZE[0] and high <= MAX_SIZE[1]:
+        return photo
+    if max(wide, high) > 128 * min(wide, high):  # `contain` would round its short side to 0
+        return photo.resize((128, 1) if wide > high else (1, 128))
+    return ImageOps.contain(photo, MAX_SIZE)
+
+
 def render(photo_id: str, image: bytes) -> None:
     """Write the thumbnail of `image` to `thumbnails/<photo_id>.png`."""
     with Image.open(BytesIO(image)) as photo:
         if photo.width * photo.height > MAX_PIXELS:
             raise ValueError("too many pixels")
         upright = ImageOps.exif_transpose(photo)
-    small_enough = upright.width <= MAX_SIZE[0] and upright.height <= MAX_SIZE[1]
-    thumbnail = upright if small_enough else ImageOps.contain(upright, MAX_SIZE)
+    thumbnail = contained(upright)
     if thumbnail.mode not in PNG_MODES:
         thumbnail = thumbnail.convert("RGB")
     THUMBNAILS.mkdir(exist_ok=True)

@@ -39,6 +39,7 @@ def make_thumbnail(photo_id: str, image: bytes) -> None:
         with Image.open(BytesIO(image)) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise ValueError("too many pixels")
+            photo.load()  # which turns a TIFF, and takes its orientation away
             turn = TURNS.get(photo.getexif().get(ExifTags.Base.Orientation, 1))
             thumbnail = photo.resize(scaled(*photo.size)).convert("RGBA")
             if turn is not None:

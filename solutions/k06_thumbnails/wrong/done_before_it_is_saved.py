@@ -1,8 +1,8 @@
 r"""The status says done before the file is written.
 
 breaks: the status is queued until the thumbnail is made, then done
-caught by: test_a_photo_is_queued_until_its_thumbnail_is_there[written]
-says: what GET says while the photo is being written: \(status, thumbnail\),
+caught by: test_a_photo_is_queued_until_its_thumbnail_is_there
+says: the photo is done, so there must be a whole file thumbnails/
 """
 
 import logging

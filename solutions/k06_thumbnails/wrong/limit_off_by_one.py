@@ -1,8 +1,9 @@
 r"""`>=` refuses the image that has exactly as many pixels as allowed.
 
 breaks: exactly MAX_PIXELS passes
-caught by: test_a_photo_of_exactly_as_many_pixels_as_allowed_passes
-says: the photo must be done, and its state is \{'photo':
+caught by: test_a_photo_of_exactly_as_many_pixels_as_allowed_passes[wide]
+caught by: test_a_photo_of_exactly_as_many_pixels_as_allowed_passes[tall]
+says: exactly 50,000,000 pixels, must be decoded, and it was not
 """
 
 import logging

@@ -1,7 +1,7 @@
 """The endpoint looks into the file and answers 422 for what is no image.
 
 breaks: a file that is no image: accepted with 202, then failed
-caught by: test_what_is_no_image_is_accepted_and_then_failed[image/png]
+caught by: test_a_file_that_is_no_image_is_accepted_and_then_failed[image/png]
 says: the status of the upload
 """
 

@@ -3,7 +3,7 @@
 breaks: EXIF orientation is applied
 caught by: test_the_orientation_of_the_camera_is_applied[6]
 caught by: test_the_orientation_of_the_camera_is_applied[8]
-says: EXIF orientation 6: the colours of the corners, clockwise from the
+says: EXIF orientation 6: the colours in the corners of the thumbnail, clockwise
 """
 
 import logging

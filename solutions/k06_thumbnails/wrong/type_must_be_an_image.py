@@ -1,7 +1,7 @@
 """The content type that the client claims decides whether the upload is taken.
 
 breaks: a file that is no image: accepted with 202, then failed
-caught by: test_what_is_no_image_is_accepted_and_then_failed[text/plain]
+caught by: test_a_file_that_is_no_image_is_accepted_and_then_failed[text/plain]
 says: the status of the upload
 """
 

@@ -1,8 +1,8 @@
 """A response of one's own does not take the 202 of the decorator: the client gets 200.
 
 breaks: `POST /reports` → 202 `{"report_id": "…", "status": "queued"}`
-caught by: test_what_is_no_month_is_refused[202601]
-says: the statuses of '202601' and 2026-12
+caught by: test_every_month_is_accepted
+says: the statuses of what is a month, and must be a 202
 """
 
 import csv

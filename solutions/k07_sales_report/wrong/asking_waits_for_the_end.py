@@ -1,8 +1,8 @@
 r"""Whoever asks for a report that is being made is kept waiting until it is done.
 
 breaks: A client that asks while the report is being made gets `running`, at once.
-caught by: test_a_half_written_file_is_never_served[about to be written]
-says: the hold on the writing of \* was not released within 2 s: what it
+caught by: test_a_report_is_done_when_its_file_is_whole_and_not_before
+says: the client has to wait for it
 """
 
 import asyncio

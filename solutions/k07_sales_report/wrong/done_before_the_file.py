@@ -1,8 +1,8 @@
 """The report is called done when it is summed up, before its file is written.
 
 breaks: A half-written file is never served (409 while not done).
-caught by: test_a_half_written_file_is_never_served[half-written]
-says: the status of the file while it is written
+caught by: test_a_report_is_done_when_its_file_is_whole_and_not_before
+says: the report says `done` just before the writing of .*, and its file is not
 """
 
 import asyncio

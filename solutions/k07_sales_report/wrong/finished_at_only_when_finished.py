@@ -2,7 +2,7 @@
 
 breaks: `GET /reports/{id}` → `{"report_id", "status", "requested_at", "finished_at"}`.
 caught by: test_a_client_that_asks_meanwhile_is_told_that_it_runs
-says: what GET .* says of a report
+says: GET must say each of these, also where it is null; its body is .*running
 """
 
 import csv

@@ -2,7 +2,7 @@
 
 breaks: `finished_at` is when the report ended.
 caught by: test_the_times_are_when_it_was_requested_and_when_it_finished
-says: finished_at, ISO 8601 with an offset: the report took 90 s
+says: the report was made 120 s after it was requested
 """
 
 import csv

@@ -1,9 +1,8 @@
 """Any two digits count as a month, 00 and 13 too.
 
 breaks: `month` that is not exactly `YYYY-MM` with a month from 01 to 12: 422.
-caught by: test_what_is_no_month_is_refused[2026-13]
-caught by: test_what_is_no_month_is_refused[2026-00]
-says: the statuses of '2026-13' and 2026-12
+caught by: test_a_month_that_is_not_yyyy_mm_is_refused
+says: the statuses of what is not YYYY-MM, and must be a 422
 """
 
 import csv

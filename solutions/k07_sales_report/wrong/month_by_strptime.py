@@ -1,8 +1,8 @@
 """`strptime` is content with `2026-1`.
 
 breaks: `month` that is not exactly `YYYY-MM` with a month from 01 to 12: 422.
-caught by: test_what_is_no_month_is_refused[2026-1]
-says: the statuses of '2026-1' and 2026-12
+caught by: test_a_month_that_is_not_yyyy_mm_is_refused
+says: the statuses of what is not YYYY-MM, and must be a 422
 """
 
 import csv

@@ -1,10 +1,8 @@
 """The month is looked at only in the task: the client gets 202 and a failed report.
 
 breaks: `month` that is not exactly `YYYY-MM` with a month from 01 to 12: 422.
-caught by: test_what_is_no_month_is_refused[202601]
-caught by: test_what_is_no_month_is_refused[01-2026]
-caught by: test_what_is_no_month_is_refused[\\u0662\\u0660\\u0662\\u0666-\\u0660\\u0661]
-says: the statuses of '202601' and 2026-12
+caught by: test_a_month_that_is_not_yyyy_mm_is_refused
+says: the statuses of what is not YYYY-MM, and must be a 422
 """
 
 import asyncio

@@ -1,10 +1,8 @@
 """A month that is none is refused with 400.
 
 breaks: `month` that is not exactly `YYYY-MM` with a month from 01 to 12: 422.
-caught by: test_what_is_no_month_is_refused[202601]
-caught by: test_what_is_no_month_is_refused[ 2026-01]
-caught by: test_what_is_no_month_is_refused[]
-says: the statuses of '202601' and 2026-12
+caught by: test_a_month_that_is_not_yyyy_mm_is_refused
+says: the statuses of what is not YYYY-MM, and must be a 422
 """
 
 import csv

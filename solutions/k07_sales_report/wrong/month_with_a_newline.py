@@ -1,8 +1,8 @@
 r"""`re.match` with `$` lets a newline at the end through.
 
 breaks: `month` that is not exactly `YYYY-MM` with a month from 01 to 12: 422.
-caught by: test_what_is_no_month_is_refused[2026-01\n]
-says: the statuses of '2026-01\\n' and 2026-12
+caught by: test_a_month_that_is_not_yyyy_mm_is_refused
+says: the statuses of what is not YYYY-MM, and must be a 422
 """
 
 import csv

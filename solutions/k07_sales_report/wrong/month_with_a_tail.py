@@ -1,8 +1,8 @@
 """The pattern has no end, so `2026-01-15` passes.
 
 breaks: `month` that is not exactly `YYYY-MM` with a month from 01 to 12: 422.
-caught by: test_what_is_no_month_is_refused[2026-01-01]
-says: the statuses of '2026-01-01' and 2026-12
+caught by: test_a_month_that_is_not_yyyy_mm_is_refused
+says: the statuses of what is not YYYY-MM, and must be a 422
 """
 
 import csv

@@ -2,7 +2,7 @@
 
 breaks: A report that fails says `failed`, with `finished_at`; never `running` for ever.
 caught by: test_a_report_that_fails_says_so[anything else]
-says: the status of a report whose query failed
+says: the status of a report where its query of the orders failed
 """
 
 import csv

@@ -1,7 +1,7 @@
 """The pool is told not to wait, so the task ends while its thread still writes.
 
 breaks: What a task starts has ended when the task ends: no thread or asyncio task outlives it.
-caught by: test_what_is_no_month_is_refused[202601]
+caught by: test_the_client_is_told_where_to_look
 says: left behind by POST /reports: a job of an executor started at
 """
 

@@ -1,8 +1,8 @@
 """The totals outlive the refresh, so each refresh adds all orders once more.
 
 breaks: `GET /summary` → `{"refreshed_at": …, "rows": [{"sku", "quantity", "revenue_cents"}]}`.
-caught by: test_readers_see_the_last_whole_summary_until_the_new_one_is[1]
-says: the rows when it has finished
+caught by: test_readers_see_the_last_whole_summary_until_the_new_one_is
+says: the rows when refresh number 2 has finished
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 breaks: While one runs: 202 `{"status": "already refreshing"}`.
 caught by: test_a_refresh_beside_another_is_not_begun
-says: the response to a refresh that is asked for while one runs
+says: the response to a refresh that was asked for while one ran
 """
 
 import logging

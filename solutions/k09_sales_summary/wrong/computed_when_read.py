@@ -1,8 +1,8 @@
 """Reading runs the query, so readers wait for it and see rows that no refresh has made.
 
 breaks: Readers see the last whole summary until the new one is complete.
-caught by: test_readers_see_the_last_whole_summary_until_the_new_one_is[0]
-says: the rows while query number 1 of the refresh runs: those of the last
+caught by: test_readers_see_the_last_whole_summary_until_the_new_one_is
+says: neither the last summary nor the new one
 """
 
 import threading

@@ -1,9 +1,8 @@
 """The rows are appended one query at a time to the list that readers are shown.
 
 breaks: Readers see the last whole summary until the new one is complete.
-caught by: test_readers_see_the_last_whole_summary_until_the_new_one_is[1]
-caught by: test_readers_see_the_last_whole_summary_until_the_new_one_is[2]
-says: the rows while query number 2 of the refresh runs: those of the last
+caught by: test_readers_see_the_last_whole_summary_until_the_new_one_is
+says: neither the last summary nor the new one
 """
 
 import threading

@@ -1,0 +1,74 @@
+"""Right because `INSERT OR IGNORE` says by its row count whether the address was free."""
+
+import contextlib
+import smtplib
+from email.message import EmailMessage
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, EmailStr
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from starlette.background import BackgroundTask
+
+SMTP_HOST = "localhost"
+SMTP_PORT = 2525
+SENDER = "noreply@example.com"
+
+engine = create_engine("sqlite:///shop.db")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    email: Mapped[str] = mapped_column(unique=True)
+
+
+Base.metadata.create_all(engine)
+
+
+class Registration(BaseModel):
+    name: str
+    email: EmailStr
+
+
+app = FastAPI()
+
+
+def send_email(email: str, subject: str, body: str) -> None:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = SENDER, email, subject
+    message.set_content(body, charset="utf-8")
+    smtp = smtplib.SMTP()
+    try:
+        smtp.connect(SMTP_HOST, SMTP_PORT)
+        smtp.ehlo_or_helo_if_needed()
+        smtp.send_message(message)
+        smtp.quit()
+    finally:
+        smtp.close()
+
+
+@app.post("/register")
+def register(registration: Registration):
+    with contextlib.closing(engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            "INSERT OR IGNORE INTO users (name, email) VALUES (?, ?)",
+            (registration.name, registration.email),
+        )
+        new = cursor.rowcount == 1
+        connection.commit()
+        cursor.close()
+    if not new:
+        return JSONResponse({"detail": "already registered"}, status_code=409)
+    task = BackgroundTask(
+        send_email, registration.email, subject="Welcome!", body=f"Welcome {registration.name}!"
+    )
+    return JSONResponse({"status": "registered"}, background=task)

@@ -1,0 +1,147 @@
+"""Right because the task waits until one of the lifespan's threads has done the three jobs."""
+
+import queue
+import smtplib
+import threading
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from email.message import EmailMessage
+
+import httpx
+from fastapi import BackgroundTasks, FastAPI
+from pydantic import BaseModel, EmailStr, Field
+from sqlalchemy import ForeignKey, create_engine, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+SMTP_HOST = "localhost"
+SMTP_PORT = 2525
+SENDER = "noreply@example.com"
+WAREHOUSE_URL = "https://warehouse.example.com/orders"
+
+engine = create_engine("sqlite:///shop.db")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_email: Mapped[str]
+
+
+class OrderItem(Base):
+    __tablename__ = "order_items"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    sku: Mapped[str]
+    quantity: Mapped[int]
+
+
+class Inventory(Base):
+    __tablename__ = "inventory"
+
+    sku: Mapped[str] = mapped_column(primary_key=True)
+    quantity: Mapped[int]
+
+
+Base.metadata.create_all(engine)
+
+
+class Item(BaseModel):
+    sku: str
+    quantity: int = Field(ge=1)
+
+
+class Checkout(BaseModel):
+    customer_email: EmailStr
+    items: list[Item] = Field(min_length=1)
+
+
+jobs: queue.Queue = queue.Queue()
+
+
+def work() -> None:
+    while (job := jobs.get()) is not None:
+        order_id, checkout, done = job
+        try:
+            send_email(checkout.customer_email, "Order Confirmed", f"Order {order_id} confirmed")
+            notify_warehouse(order_id)
+            update_inventory(checkout.items)
+        except Exception as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI):
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    yield
+    for worker in workers:
+        jobs.put(None)
+    for worker in workers:
+        worker.join()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+def fulfil(order_id: int, checkout: Checkout) -> None:
+    done: Future = Future()
+    jobs.put((order_id, checkout, done))
+    done.result()
+
+
+def send_email(email: str, subject: str, body: str) -> None:
+    """Send one plain text mail to `email`."""
+    message = EmailMessage()
+    message["From"] = SENDER
+    message["To"] = email
+    message["Subject"] = subject
+    message.set_content(body)
+    with smtplib.SMTP(SMTP_HOST, SMTP_PORT) as smtp:
+        smtp.send_message(message)
+
+
+def notify_warehouse(order_id: int) -> None:
+    """Tell the warehouse which order to pack."""
+    httpx.post(WAREHOUSE_URL, json={"order_id": order_id}).raise_for_status()
+
+
+def update_inventory(items: list[Item]) -> None:
+    """Take what was ordered off the stock."""
+    with Session(engine) as session:
+        for item in items:
+            session.execute(
+                update(Inventory)
+                .where(Inventory.sku == item.sku)
+                .values(quantity=Inventory.quantity - item.quantity)
+            )
+        session.commit()
+
+
+def save_order(checkout: Checkout) -> int:
+    """Store the order with its items, and give its id."""
+    with Session(engine) as session:
+        order = Order(customer_email=checkout.customer_email)
+        session.add(order)
+        session.flush()
+        session.add_all(
+            OrderItem(order_id=order.id, sku=item.sku, quantity=item.quantity)
+            for item in checkout.items
+        )
+        session.commit()
+        return order.id
+
+
+@app.post("/order-checkout")
+def order_checkout(checkout: Checkout, background_tasks: BackgroundTasks) -> dict[str, int | str]:
+    order_id = save_order(checkout)
+    background_tasks.add_task(fulfil, order_id, checkout)
+    return {"order_id": order_id, "status": "processing"}

@@ -1,0 +1,61 @@
+r"""Pillow has an exception for what it cannot identify, and that is the only one that is caught.
+
+breaks: A file that is no image is accepted with 202 and then becomes `failed`.
+caught by: test_whatever_pillow_raises_the_photo_is_failed[ValueError]
+caught by: test_whatever_pillow_raises_the_photo_is_failed[OSError]
+says: \(status, thumbnail\) of a file that is no image: b'P1 what we want
+"""
+
+import logging
+from io import BytesIO
+from pathlib import Path
+from uuid import uuid4
+
+from fastapi import BackgroundTasks, FastAPI, HTTPException, UploadFile
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+THUMBNAILS = Path("thumbnails")
+MAX_SIZE = (128, 128)
+MAX_PIXELS = 50_000_000
+PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
+
+logger = logging.getLogger("kata")
+
+app = FastAPI()
+
+photos: dict[str, str] = {}
+
+
+def make_thumbnail(photo_id: str, image: bytes) -> None:
+    """Write the thumbnail of `image` to `thumbnails/<photo_id>.png`."""
+    try:
+        with Image.open(BytesIO(image)) as photo:
+            if photo.width * photo.height > MAX_PIXELS:
+                raise UnidentifiedImageError("too many pixels")
+            ImageOps.exif_transpose(photo, in_place=True)
+            photo.thumbnail(MAX_SIZE)
+            thumbnail = photo if photo.mode in PNG_MODES else photo.convert("RGBA")
+            THUMBNAILS.mkdir(exist_ok=True)
+            thumbnail.save(THUMBNAILS / f"{photo_id}.png")
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        logger.exception("no thumbnail for %s", photo_id)
+        photos[photo_id] = "failed"
+    else:
+        photos[photo_id] = "done"
+
+
+@app.post("/photos", status_code=202)
+def upload_photo(file: UploadFile, background_tasks: BackgroundTasks) -> dict[str, str]:
+    photo_id = uuid4().hex
+    photos[photo_id] = "queued"
+    background_tasks.add_task(make_thumbnail, photo_id, file.file.read())
+    return {"photo": photo_id, "status": "queued"}
+
+
+@app.get("/photos/{photo_id}")
+def read_photo(photo_id: str) -> dict[str, str | None]:
+    status = photos.get(photo_id)
+    if status is None:
+        raise HTTPException(404, "no such photo")
+    thumbnail = f"{THUMBNAILS}/{photo_id}.png" if status == "done" else None
+    return {"photo": photo_id, "status": status, "thumbnail": thumbnail}

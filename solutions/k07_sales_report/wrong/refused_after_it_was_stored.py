@@ -1,0 +1,135 @@
+"""The report is stored first, and its month looked at then.
+
+breaks: Refused input is a 4xx: nothing is stored, queued or sent.
+caught by: test_a_month_that_is_not_yyyy_mm_is_refused
+says: nothing may be stored of it
+"""
+
+import csv
+import io
+import re
+from collections import defaultdict
+from datetime import datetime, timezone
+from uuid import uuid4
+
+from fastapi import BackgroundTasks, FastAPI, HTTPException, Response
+from pydantic import BaseModel
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+engine = create_engine("sqlite:///shop.db")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sku: Mapped[str]
+    quantity: Mapped[int]
+    price_cents: Mapped[int]
+    ordered_at: Mapped[str]  # ISO 8601 with an offset, not always UTC
+
+
+class Report(Base):
+    __tablename__ = "reports"
+
+    report_id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    requested_at: Mapped[str]
+    finished_at: Mapped[str | None]
+    text: Mapped[str | None]
+
+
+Base.metadata.create_all(engine)
+
+
+class ReportRequest(BaseModel):
+    month: str
+
+
+app = FastAPI()
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat()
+
+
+def change(report_id: str, **values: str) -> None:
+    with Session(engine) as session:
+        report = session.get_one(Report, report_id)
+        for name, value in values.items():
+            setattr(report, name, value)
+        session.commit()
+
+
+def csv_text(month: str) -> str:
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    with Session(engine) as session:
+        for order in session.scalars(select(Order)).all():
+            ordered_at = datetime.fromisoformat(order.ordered_at).astimezone(timezone.utc)
+            if ordered_at.isoformat()[:7] == month:
+                totals[order.sku][0] += order.quantity
+                totals[order.sku][1] += order.quantity * order.price_cents
+
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow(["sku", "quantity", "revenue_cents"])
+    for sku, (quantity, revenue) in sorted(totals.items()):
+        writer.writerow([f"'{sku}" if sku[:1] in {"=", "+", "-", "@"} else sku, quantity, revenue])
+    return buffer.getvalue()
+
+
+def make_report(report_id: str, month: str) -> None:
+    """Write the CSV of one month."""
+    change(report_id, status="running")
+    try:
+        text = csv_text(month)
+    except Exception:
+        change(report_id, status="failed", finished_at=now())
+        raise
+    change(report_id, status="done", finished_at=now(), text=text)
+
+
+@app.post("/reports", status_code=202)
+def request_report(request: ReportRequest, response: Response, tasks: BackgroundTasks):
+    report_id = str(uuid4())
+    with Session(engine) as session:
+        session.add(Report(report_id=report_id, status="queued", requested_at=now()))
+        session.commit()
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", request.month):
+        raise HTTPException(422, "Not a month")
+    tasks.add_task(make_report, report_id, request.month)
+    response.headers["Location"] = f"/reports/{report_id}"
+    return {"report_id": report_id, "status": "queued"}
+
+
+def find(report_id: str) -> Report:
+    with Session(engine) as session:
+        report = session.get(Report, report_id)
+    if report is None:
+        raise HTTPException(404, "No such report")
+    return report
+
+
+@app.get("/reports/{report_id}")
+def read_report(report_id: str):
+    report = find(report_id)
+    return {
+        "report_id": report.report_id,
+        "status": report.status,
+        "requested_at": report.requested_at,
+        "finished_at": report.finished_at,
+    }
+
+
+@app.get("/reports/{report_id}/file")
+def download_report(report_id: str):
+    report = find(report_id)
+    if report.status != "done":
+        raise HTTPException(409, "The report is not done")
+    attachment = f'attachment; filename="{report_id}.csv"'
+    return Response(report.text, media_type="text/csv", headers={"Content-Disposition": attachment})
