@@ -94,8 +94,8 @@ async def settle(moments: Moments) -> None:
     Some turns for tasks and, only where threads are at work for it, as long as they need, 0.3 s at
     most.
     """
-    brood = _broods[moments.number]
     await turns()
+    brood = _broods[moments.number]
     brood.may_go.set()
 
     def at_rest() -> bool:

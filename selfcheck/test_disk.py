@@ -1,17 +1,21 @@
 """The observer of files sees every way to write one, and on which thread."""
 
 import ast
+import errno
 import io
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
 import pytest
 from worlds import answer, app_of_tasks, run_tasks
 
+from dojo.solutions import DoesNotLoad
 from dojo.stage import client_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,16 +114,17 @@ async def test_a_read_is_noted_on_the_loop_only(scene):
     assert scene.timeline.blocked() == ["read out.txt"]
 
 
-async def test_other_folders_are_nobody_s_business(scene, tmp_path_factory):
-    """Libraries read and write their own files."""
+async def test_other_folders_may_be_read(scene, tmp_path_factory):
+    """Libraries read their own files."""
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "out.txt"
+    elsewhere.write_text("x")
 
-    async def write() -> None:
-        elsewhere.write_text("x")
+    async def read() -> None:
+        elsewhere.read_text()
 
-    await run_tasks(scene, write)
+    await run_tasks(scene, read)
 
-    assert scene.timeline.of("write") == []
+    assert scene.timeline.blocked() == []
 
 
 LOGS_TO_A_FILE = """
@@ -327,3 +332,202 @@ def test_the_foreign_locale_is_foreign_in_utf_8_mode_too(tmp_path):
     )
 
     assert ran.stdout.strip() == r"[b'zo\xeb', b'zo\xc3\xab', b'zo\xeb']", ran.stderr
+
+
+def only_the_old_one() -> None:
+    shutil.rmtree("folder", ignore_errors=True)
+    Path("new.txt").unlink(missing_ok=True)
+    Path("old.txt").write_text("x")
+
+
+def looks() -> None:
+    Path("out.txt").exists()
+
+
+def makes_a_folder() -> None:
+    Path("folder").mkdir()
+
+
+def moves() -> None:
+    os.replace("old.txt", "new.txt")
+
+
+def links() -> None:
+    os.link("old.txt", "new.txt")
+
+
+def removes() -> None:
+    Path("old.txt").unlink()
+
+
+def lists() -> None:
+    os.listdir(".")
+
+
+@pytest.mark.parametrize(
+    ("work", "seen"),
+    [
+        (looks, "look out.txt"),
+        (makes_a_folder, "mkdir folder"),
+        (moves, "rename old.txt to new.txt"),
+        (links, "link old.txt to new.txt"),
+        (removes, "remove old.txt"),
+        (lists, "list ."),
+    ],
+)
+async def test_what_goes_along_with_writing_blocks_too(scene, work, seen):
+    """A network drive makes all of them wait; in a thread they hurt nobody."""
+
+    async def on_the_loop() -> None:
+        work()
+
+    only_the_old_one()
+    await run_tasks(scene, on_the_loop)
+    assert scene.timeline.blocked() == [seen]
+
+    only_the_old_one()
+    await run_tasks(scene, work)
+    assert scene.timeline.blocked() == [seen]
+
+
+async def test_what_is_written_to_a_descriptor_is_seen(scene):
+    """The second piece is held like one of a file object."""
+
+    def write() -> None:
+        descriptor = os.open("out.txt", os.O_WRONLY | os.O_CREAT)
+        for piece in (b"one", b"two"):
+            os.write(descriptor, piece)
+        os.close(descriptor)
+
+    async with client_of(app_of_tasks(write), scene) as client:
+        with scene.disk.hold("out.txt", step=2) as half_a_line:
+            exchange = client.begin("POST", "/")
+            await half_a_line.until_reached()
+            assert scene.disk.text("out.txt") == "one"
+            half_a_line.release()
+            await exchange.until_finished()
+
+
+async def test_what_is_put_into_a_place_is_held_like_what_is_written_there(scene):
+    """A log can be replaced as a whole, and two at the same moment get in each other's way."""
+
+    def replace() -> None:
+        Path("draft.txt").write_text("x")
+        os.replace("draft.txt", "out.txt")
+
+    async with client_of(app_of_tasks(replace), scene) as client:
+        with scene.disk.hold("out.txt") as slow_disk:
+            exchange = client.begin("POST", "/")
+            await slow_disk.until_reached()
+            assert scene.disk.files() == ["draft.txt"]
+            slow_disk.release()
+            await exchange.until_finished()
+
+    assert scene.disk.files() == ["out.txt"]
+
+
+def writes(path: Path) -> None:
+    path.write_text("x")
+
+
+def touches(path: Path) -> None:
+    path.touch()
+
+
+def makes(path: Path) -> None:
+    path.mkdir()
+
+
+def moves_there(path: Path) -> None:
+    Path("mine.txt").rename(path)
+
+
+def links_there(path: Path) -> None:
+    os.link("mine.txt", path)
+
+
+def removes_there(path: Path) -> None:
+    (path.parent / "theirs.txt").unlink()
+
+
+def ways_to(elsewhere: Path) -> dict[str, Path]:
+    (elsewhere / "theirs.txt").write_text("x")
+    Path("mine.txt").write_text("x")
+    Path("link").symlink_to(elsewhere)
+    return {
+        "absolute": elsewhere,
+        "relative": Path(os.path.relpath(elsewhere)),
+        "through a link": Path("link"),
+    }
+
+
+@pytest.mark.parametrize(
+    "attack", [writes, touches, makes, moves_there, links_there, removes_there]
+)
+@pytest.mark.parametrize("way", ["absolute", "relative", "through a link"])
+async def test_nothing_is_written_elsewhere(scene, tmp_path_factory, attack, way):
+    """Not by a learner's mistake either, which may run as root."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    folder = ways_to(elsewhere)[way]
+    raised: list[OSError] = []
+
+    def task() -> None:
+        try:
+            attack(folder / "evil.txt")
+        except PermissionError as error:
+            raised.append(error)
+
+    await run_tasks(scene, task)
+
+    assert "the dojo lets nothing be written outside" in str(raised)
+    assert [refused.partition(" ")[0] for refused in scene.timeline.of("refused")] == ["writing"]
+    assert [path.name for path in elsewhere.iterdir()] == ["theirs.txt"]
+
+
+async def test_files_that_python_makes_for_the_time_being_may_be_anywhere(scene):
+    """Whoever wants a temporary file asks `tempfile`."""
+
+    def task() -> None:
+        with tempfile.TemporaryFile() as file:
+            file.write(b"x")
+        with tempfile.NamedTemporaryFile() as named:
+            named.write(b"x")
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "out.txt").write_text("x")
+        with open(os.devnull, "w") as null:
+            null.write("x")
+        with tempfile.NamedTemporaryFile(dir=".", delete=False) as draft:
+            draft.write(b"x")
+        os.replace(draft.name, "out.txt")
+
+    exchange = await run_tasks(scene, task)
+
+    assert exchange.raised is None
+    assert scene.timeline.of("refused") == []
+    assert scene.disk.text("out.txt") == "x"
+
+
+def test_an_answer_writes_nothing_elsewhere_while_it_is_loaded(scene, tmp_path_factory):
+    """Nobody has asked for anything yet."""
+    there = tmp_path_factory.mktemp("elsewhere") / "evil.txt"
+    source = f"from fastapi import FastAPI\n\napp = FastAPI()\nopen({str(there)!r}, 'w').close()\n"
+
+    with (
+        pytest.raises(DoesNotLoad, match="the dojo lets nothing be written outside"),
+        answer(tmp_path_factory.mktemp("tree"), source),
+    ):
+        pass
+
+    assert not there.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+async def test_a_file_can_be_made_to_fail(scene, number):
+    """Whatever the reason, the solution gets it as an error of the system."""
+    scene.disk.fail("out.txt", number)
+
+    exchange = await run_tasks(scene, with_append)
+
+    assert isinstance(exchange.raised, OSError)
+    assert exchange.raised.errno == number
+    assert scene.disk.files() == []

@@ -238,3 +238,164 @@ async def test_the_next_exchange_is_not_blamed(scene):
             await client.post("/?leave=true")
         await client.post("/?leave=false")
         kept[0].cancel()
+
+
+WORKERS = """
+    import asyncio
+    import queue
+    import threading
+    from concurrent.futures import Future
+    from contextlib import asynccontextmanager
+
+    from fastapi import FastAPI, Request
+
+    def work(on_the_loop):
+        open("out.txt", "a").close()
+
+    async def coroutine(jobs):
+        while True:
+            on_the_loop, done = await jobs.get()
+            if on_the_loop:
+                work(True)
+            else:
+                await asyncio.to_thread(work, False)
+            done.set()
+
+    def thread(jobs):
+        while (done := jobs.get()) is not None:
+            done.set_result(work(False))
+
+    @asynccontextmanager
+    async def lifespan(app):
+        work(True)
+        app.state.jobs, app.state.thread_jobs = asyncio.Queue(), queue.Queue()
+        task = asyncio.create_task(coroutine(app.state.jobs))
+        worker = threading.Thread(target=thread, args=(app.state.thread_jobs,))
+        worker.start()
+        yield
+        task.cancel()
+        app.state.thread_jobs.put(None)
+        worker.join()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.post("/loop")
+    async def on_the_loop(request: Request):
+        done = asyncio.Event()
+        await request.app.state.jobs.put((True, done))
+        await done.wait()
+
+    @app.post("/away")
+    async def away(request: Request):
+        done = asyncio.Event()
+        await request.app.state.jobs.put((False, done))
+        await done.wait()
+
+    @app.post("/thread")
+    def in_a_thread(request: Request):
+        done = Future()
+        request.app.state.thread_jobs.put(done)
+        done.result()
+"""
+
+
+async def test_a_worker_of_the_lifespan_works_for_the_exchange_in_flight(scene, tmp_path_factory):
+    """And for nobody while the app starts up."""
+    with answer(tmp_path_factory.mktemp("tree"), WORKERS) as module:
+        async with client_of(module.app, scene) as client:
+            for url in ("/loop", "/away", "/thread"):
+                await client.post(url)
+
+    writes = [(event.exchange, event.on_loop) for event in scene.timeline if event.kind == "write"]
+    assert writes == [(1, True), (2, False), (3, False)]
+
+
+async def test_a_worker_is_held_for_the_exchange_that_waits(scene, tmp_path_factory):
+    """A client that waits for a worker is told apart from one that does not."""
+    with answer(tmp_path_factory.mktemp("tree"), WORKERS) as module:
+        async with client_of(module.app, scene) as client:
+            with scene.disk.hold("out.txt") as slow_disk:
+                exchange = client.begin("POST", "/thread")
+                with pytest.raises(AssertionError, match="the client has to wait"):
+                    await exchange.until_responded()
+                slow_disk.release()
+                await exchange.until_finished()
+
+
+MIDDLEWARE = """
+    from fastapi import BackgroundTasks, Depends, FastAPI
+
+    app = FastAPI()
+
+    def work():
+        open("out.txt", "a").close()
+
+    class Asgi:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            async def send_and_work(message):
+                if scope.get("path") == "/send" and message["type"] == "http.response.start":
+                    work()
+                await send(message)
+
+            if scope.get("path") == "/asgi":
+                work()
+            await self.app(scope, receive, send_and_work)
+
+    app.add_middleware(Asgi)
+
+    @app.middleware("http")
+    async def middleware(request, call_next):
+        if request.url.path == "/http":
+            work()
+        return await call_next(request)
+
+    async def dependency():
+        work()
+
+    @app.post("/asgi")
+    @app.post("/send")
+    @app.post("/http")
+    async def nothing():
+        pass
+
+    @app.post("/endpoint")
+    async def endpoint():
+        work()
+
+    @app.post("/dependency")
+    async def with_a_dependency(it=Depends(dependency)):
+        pass
+
+    async def task():
+        work()
+
+    @app.post("/task")
+    async def with_a_task(background_tasks: BackgroundTasks):
+        background_tasks.add_task(task)
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "blocks"),
+    [
+        ("/asgi", True),
+        ("/send", True),
+        ("/http", True),
+        ("/task", True),
+        ("/endpoint", False),
+        ("/dependency", False),
+    ],
+)
+async def test_a_middleware_may_not_block_the_loop_and_an_endpoint_may(
+    scene, tmp_path_factory, url, blocks
+):
+    """Also before the response; what an endpoint does there is the learner's choice."""
+    with answer(tmp_path_factory.mktemp("tree"), MIDDLEWARE) as module:
+        async with client_of(module.app, scene) as client:
+            await client.post(url)
+
+    assert scene.timeline.of("write") == ["out.txt"]
+    assert scene.timeline.blocked() == (["write out.txt"] if blocks else [])

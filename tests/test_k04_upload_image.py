@@ -321,16 +321,18 @@ async def test_two_uploads_of_one_name_at_the_same_moment(client, database, disk
     """Between looking whether a name is free and taking it, somebody else may take it."""
     contents = [CAT, b"another cat"]
     with disk.hold(place) as about_to_write:
-        first = client.begin("POST", "/upload-image", **upload())
+        first = client.begin("POST", "/upload-image", crashes=True, **upload())
         await client.finish_what_can([first])
-        second = client.begin("POST", "/upload-image", **upload(content=contents[1]))
+        second = client.begin("POST", "/upload-image", crashes=True, **upload(content=contents[1]))
         await client.finish_what_can([second])
         about_to_write.release()
         await first.until_finished()
         await second.until_finished()
 
     names = [str((exchange.json() or {}).get("filename")) for exchange in (first, second)]
-    assert (first.status, second.status) == (200, 200), "the statuses"
+    assert (first.status, second.status) == (200, 200), (
+        f"the statuses of two uploads; the first was held just before it made {place}, the second came in between"
+    )
     assert len(set(names)) == 2, (
         f"both got the name {names[0]}: the first was held just before it wrote, the second came in between"
     )

@@ -2,7 +2,7 @@
 
 breaks: Work that blocks never runs on the event loop inside a task or a middleware.
 caught by: test_writing_in_a_task_does_not_hold_up_the_event_loop
-says: a file was written on the event loop's thread, where every other
+says: a task or a middleware used a file on the event loop's thread
 """
 
 from fastapi import FastAPI, Request

@@ -2,7 +2,7 @@
 
 breaks: UTF-8 whatever the locale.
 caught by: test_the_log_is_utf_8_whatever_the_locale
-says: a file opened without `encoding` is written in whatever the machine's
+says: a file opened without `encoding` is read and written in
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 breaks: `email` is any text here.
 caught by: test_any_text_is_taken_for_an_email
-says: the response's status
+says: the responses' statuses
 """
 
 from fastapi import BackgroundTasks, FastAPI

@@ -2,7 +2,7 @@
 
 breaks: Workers that the lifespan starts are fine, as long as the task waits for its job.
 caught by: test_the_exchange_ends_only_when_the_line_is_written
-says: the task had ended while the line was still being written
+says: the exchange had finished, and the line was not written yet
 """
 
 import asyncio

@@ -2,7 +2,6 @@
 
 breaks: Work that blocks never runs on the event loop inside a task.
 caught by: test_writing_in_a_task_does_not_hold_up_the_event_loop
-caught by: test_the_exchange_ends_only_when_the_line_is_written
 says: a task or a middleware used a file on the event loop's thread
 """
 

@@ -1,7 +1,7 @@
 r"""A name of which nothing is left gets another one instead of being refused.
 
 breaks: a name with nothing left (`..`) is refused with 422
-caught by: test_a_name_with_nothing_left_is_refused
+caught by: test_a_name_with_nothing_left_is_refused[..]
 says: the statuses of `\.\.` and of `cat\.png`
 """
 

@@ -2,7 +2,7 @@
 
 breaks: nothing is ever written outside `uploads/`
 caught by: test_a_name_with_folders_is_saved_by_its_last_part[../../evil.png]
-says: the response's body
+says: nothing may be written outside uploads/
 """
 
 import json

@@ -2,7 +2,7 @@ r"""The row has the file's name instead of its path.
 
 breaks: the row has the path
 caught by: test_what_the_service_says_is_stored
-says: when the task has ended there must be exactly one row: \(path, status\)
+says: exactly one row for its upload
 """
 
 import json

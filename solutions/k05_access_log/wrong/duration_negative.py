@@ -2,7 +2,7 @@
 
 breaks: duration_ms is a number, 0 or more
 caught by: test_the_duration_is_in_milliseconds_and_without_the_tasks
-says: duration_ms cannot be below zero
+says: duration_ms must be about 2500
 """
 
 import json

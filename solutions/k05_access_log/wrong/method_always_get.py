@@ -1,7 +1,7 @@
 r"""The method is written down as GET because the given routes are.
 
 breaks: the line has the request's method
-caught by: test_every_response_counts[another method]
+caught by: test_every_response_counts[method POST]
 says: \(method, path, status\) of the lines
 """
 

@@ -1,7 +1,7 @@
 """Whether the log can be written is asked first, and the client is sent away if it cannot.
 
 breaks: a log file that cannot be written does not change any response
-caught by: test_a_log_that_cannot_be_written_changes_no_response
+caught by: test_a_log_that_cannot_be_written_changes_no_response[no space left]
 says: the response when there was none
 """
 

@@ -1,0 +1,68 @@
+"""The duration is measured when nothing has happened yet.
+
+breaks: `duration_ms`: milliseconds from the arrival of the request to the end of its response, the tasks not counted.
+caught by: test_the_duration_is_in_milliseconds_and_without_the_tasks
+says: duration_ms must be about 2500
+"""
+
+import json
+import logging
+import time
+from datetime import datetime, timezone
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.background import BackgroundTask
+
+LOG_FILE = "access.jsonl"
+
+logger = logging.getLogger("kata")
+
+app = FastAPI()
+
+
+@app.get("/items/{id}")
+async def read_item(id: int) -> dict[str, int]:
+    if not 1 <= id <= 9:
+        raise HTTPException(404, "no such item")
+    return {"id": id}
+
+
+@app.get("/crash")
+async def crash() -> None:
+    raise RuntimeError("this endpoint always crashes")
+
+
+def write_line(entry: dict[str, object]) -> None:
+    try:
+        with open(LOG_FILE, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+    except OSError:
+        logger.exception("%s cannot be written", LOG_FILE)
+
+
+@app.middleware("http")
+async def access_log(request: Request, call_next):
+    arrived = datetime.now(timezone.utc)
+    started = time.perf_counter()
+    duration = time.perf_counter() - started
+
+    def entry(status: int) -> dict[str, object]:
+        return {
+            "time": arrived.isoformat(),
+            "method": request.method,
+            "path": request.scope["path"],
+            "status": status,
+            "duration_ms": duration * 1000,
+        }
+
+    async def log(status: int) -> None:
+        await run_in_threadpool(write_line, entry(status))
+
+    try:
+        response = await call_next(request)
+    except Exception:
+        await log(500)
+        raise
+    response.background = BackgroundTask(log, response.status_code)
+    return response

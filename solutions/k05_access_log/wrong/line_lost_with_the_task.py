@@ -1,0 +1,83 @@
+r"""The line is written when the app has returned, but not where a task of the request fails.
+
+breaks: Every response counts, once.
+caught by: test_a_task_that_fails_does_not_undo_the_line
+says: \(method, path, status\) of the lines
+"""
+
+import json
+import logging
+import time
+from datetime import datetime, timezone
+
+from fastapi import FastAPI, HTTPException
+from fastapi.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOG_FILE = "access.jsonl"
+
+logger = logging.getLogger("kata")
+
+app = FastAPI()
+
+
+@app.get("/items/{id}")
+async def read_item(id: int) -> dict[str, int]:
+    if not 1 <= id <= 9:
+        raise HTTPException(404, "no such item")
+    return {"id": id}
+
+
+@app.get("/crash")
+async def crash() -> None:
+    raise RuntimeError("this endpoint always crashes")
+
+
+def write_line(entry: dict[str, object]) -> None:
+    try:
+        with open(LOG_FILE, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+    except OSError:
+        logger.exception("%s cannot be written", LOG_FILE)
+
+
+class AccessLog:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        arrived = datetime.now(timezone.utc)
+        started = time.perf_counter()
+        status = 500
+        ended = 0.0
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status, ended
+            status = message.get("status", status)
+            await send(message)
+            ended = time.perf_counter()
+
+        async def write() -> None:
+            entry = {
+                "time": arrived.isoformat(),
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "duration_ms": (ended - started) * 1000,
+            }
+            await run_in_threadpool(write_line, entry)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except Exception:
+            if not ended:
+                ended = time.perf_counter()
+                await write()
+            raise
+        await write()
+
+
+app.add_middleware(AccessLog)
