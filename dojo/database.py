@@ -297,7 +297,8 @@ class ObservedConnection(sqlite3.Connection):
         self._written: dict[str, None] = {}
         super().set_authorizer(self._authorizer)
         # A spec's database is thrown away: waiting for the disk to have it would only be slow.
-        self._quietly("PRAGMA synchronous=OFF")
+        if not self.in_transaction:
+            self._quietly("PRAGMA synchronous=OFF")
 
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(ObservedCursor if factory is None else factory)

@@ -168,6 +168,12 @@ class Exchange:
             await self.until_finished()
         return self
 
+    async def until_held(self) -> bool:
+        """Go on until a hold stops it, or to its end; whether it is held."""
+        self.release()
+        await until(lambda: self.finished or held(self.number) is not None)
+        return held(self.number) is not None
+
     async def until_finished(self) -> Exchange:
         """Wait for the end of the app callable, tasks included.
 

@@ -114,12 +114,11 @@ async def test_readers_see_the_last_whole_summary_until_the_new_one_is(client, c
         old = await shown(client)
         clock.tick(60)
         database.insert("orders", sold("cocoa"), sold("tea", 0))
-        with database.hold_step(step) as held_up:
+        with database.hold_step(step):
             refresh = await client.begin("POST", "/summary/refresh").until_responded()
-            await client.finish_what_can([refresh])
+            held = await refresh.until_held()
             during = await shown(client)
-            held_up.release()
-            await refresh.until_finished()
+        await refresh.until_finished()
         new = await shown(client)
 
         assert during in (old, new), (
@@ -131,7 +130,7 @@ async def test_readers_see_the_last_whole_summary_until_the_new_one_is(client, c
             JAM,
             TEA,
         ], f"the rows when refresh number {step + 2} has finished"
-        if not held_up.reached:
+        if not held:
             break
 
 
@@ -243,18 +242,16 @@ async def test_a_first_refresh_that_fails_leaves_no_summary(client, database):
 async def test_a_refresh_beside_another_is_not_begun(client, database, timeline):
     """Ten impatient people must not make ten heavy queries."""
     for step in range(STEPS):
-        with database.hold_step(step) as held_up:
+        with database.hold_step(step):
             first = await client.begin("POST", "/summary/refresh").until_responded()
-            await client.finish_what_can([first])
-            if first.finished:
+            if not await first.until_held():
                 break
             second = client.begin("POST", "/summary/refresh")
             await client.finish_what_can([first, second])
             meanwhile = second.responded
             queried = queries_by(second, timeline)
-            held_up.release()
-            await first.until_finished()
-            await second.until_finished()
+        await first.until_finished()
+        await second.until_finished()
 
         assert queried == 0, (
             f"a second refresh queried orders while the first was held at its statement or commit number {step + 1}"

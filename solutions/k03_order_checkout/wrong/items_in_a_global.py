@@ -1,7 +1,7 @@
 """What was ordered is collected in a module level basket that all orders share.
 
 breaks: orders in flight together do not mix up their mails, ids or items
-caught by: test_an_order_held_up_does_not_undo_another_one_s_stock
+caught by: test_an_order_held_up_does_not_undo_the_stock_of_another
 says: of 10 tea, 2 and 3 were ordered; the first order was held up at the
 """
 
