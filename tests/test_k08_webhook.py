@@ -37,6 +37,14 @@ def stored(database):
     return {table: database.rows(f'SELECT * FROM "{table}"') for (table,) in database.rows(TABLES)}
 
 
+def host(url):
+    """The host that httpx would call, None where it finds no URL."""
+    try:
+        return httpx.URL(url).host
+    except (httpx.InvalidURL, ValueError):
+        return None
+
+
 def last_error(database):
     return database.rows("SELECT last_error FROM deliveries")[0][0]
 
@@ -254,7 +262,17 @@ async def test_a_connection_error_has_no_retry_after(client, clock, hook):
 
 
 @pytest.mark.parametrize(
-    "value", ["Wed, 21 Oct 2026 07:28:00 GMT", "soon", "", "-5", "1.5", "1e1", "inf", "\u00b2"]
+    "value",
+    [
+        pytest.param("Wed, 21 Oct 2026 07:28:00 GMT", id="a date"),
+        pytest.param("soon", id="a word"),
+        pytest.param("", id="empty"),
+        pytest.param("-5", id="negative"),
+        pytest.param("1.5", id="decimals"),
+        pytest.param("1e1", id="an exponent"),
+        pytest.param("inf", id="infinite"),
+        pytest.param("\u00b2", id="a superscript"),
+    ],
 )
 async def test_any_other_retry_after_counts_as_absent(client, clock, database, hook, value):
     """HTTP allows a date there too, and some servers send worse."""
@@ -449,8 +467,8 @@ async def test_a_callback_that_leads_inside_is_refused(client, database, hook, s
     for url in urls:
         refused = await client.post("/payments", json=payment(url=url))
         assert refused.status == 422, (
-            f"callback_url must be an https URL with a host that is not inside, "
-            f"and this is {url!r}: the status"
+            "callback_url must be an https URL with a host that is not inside, "
+            f"and this is {url!r} (the host that httpx would call: {host(url)!r}): the status"
         )
         assert "detail" in (refused.json() or {}), (
             f"a refusal has FastAPI's usual {{'detail': ...}}, and this is {refused.body!r}"
@@ -461,17 +479,9 @@ async def test_a_callback_that_leads_inside_is_refused(client, database, hook, s
         "nothing is called for a payment that was refused"
     )
 
-
-async def test_a_good_payment_after_a_refused_one_is_delivered(client, database, hook):
-    """One bad request must not spoil the next."""
-    await client.post("/payments", json=payment(url="https://127.0.0.1/"))
     accepted = await client.post("/payments", json=payment())
-
-    assert accepted.status == 202, f"the status of the payment with callback_url {HOOK}"
-    assert len(hook.calls) == 1, "the calls: one, for the payment that was accepted"
-    assert [row[1:] for row in database.rows(ROWS)] == [("delivered", 1)], (
-        "only the payment that was accepted has a row: (status, attempts)"
-    )
+    assert accepted.status == 202, f"the status of the next payment, to {HOOK}"
+    assert len(hook.calls) == 1, f"the calls of {HOOK}, after a payment that was accepted"
 
 
 async def test_a_host_that_nobody_can_look_up_is_not_a_crash(client):
