@@ -108,10 +108,9 @@ async def deliver(payment_id: int, payment: PaymentRequest) -> None:
                 error = str(failure)
                 if not worth_another_try(failure.response.status_code):
                     break
-                try:
-                    wait = max(0, int(failure.response.headers["Retry-After"]))
-                except (KeyError, ValueError):
-                    pass
+                asked = failure.response.headers.get("Retry-After", "")
+                if asked.isdecimal():
+                    wait = int(asked)
             except httpx.TransportError as failure:
                 error = repr(failure)
             else:

@@ -2,7 +2,7 @@ r"""The task parses the callback's response, and an empty 204 makes it crash.
 
 breaks: 2xx is delivered.
 caught by: test_any_2xx_is_delivered[200]
-says: the row: \(payment_id, status, attempts\)
+says: the callback responded 200, and any 2xx is delivered: the row
 """
 
 import asyncio

@@ -2,7 +2,7 @@ r"""Only time-outs are caught: a callback that is down ends the task with an exc
 
 breaks: 5xx, 429, time-outs and connection errors are tried again.
 caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[not reachable]
-says: the row: \(payment_id, status, attempts\)
+says: 5xx, 429, time-outs and connection errors are tried again
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 breaks: Tried again after 1, 2 and 4 seconds: four attempts at most.
 caught by: test_after_four_attempts_it_gives_up[503]
-says: the seconds between the four calls
+says: there are four attempts at most, 1, 2 and 4 seconds apart
 """
 
 import asyncio

@@ -3,7 +3,7 @@ r"""`gave_up` is always written with four attempts, even where one was enough to
 breaks: In the end the row has the number of attempts.
 caught by: test_a_3xx_or_another_4xx_is_not_tried_again[400]
 caught by: test_a_3xx_or_another_4xx_is_not_tried_again[410]
-says: the row: \(payment_id, status, attempts\)
+says: the callback responded 400, which is final: the row
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""A lambda round an async function returns a coroutine in a thread, and there it is dropped.
+r"""A lambda round an async function returns a coroutine in a thread, and there it is dropped.
 
 breaks: After the response: POST of the payment as JSON to the callback.
 caught by: test_a_callback_that_leads_inside_is_refused[no host]
-says: only the good one is called
+says: the calls of https://shop\.example\.com/hook, after a payment that was accepted
 """
 
 import hashlib

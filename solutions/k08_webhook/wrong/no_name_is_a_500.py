@@ -2,7 +2,7 @@
 
 breaks: callback_url must be an https URL with a host and must not name localhost or an internal address literal: 422.
 caught by: test_a_host_that_nobody_can_look_up_is_not_a_crash
-says: POST /payments raised IDNAError
+says: may be refused with 422 or accepted, but the status was 500
 """
 
 import asyncio

@@ -2,7 +2,7 @@ r"""A callback that answers 404 ends the task early, and its row stays `pending`
 
 breaks: In the end the row says delivered or gave_up.
 caught by: test_a_3xx_or_another_4xx_is_not_tried_again[400]
-says: the row: \(payment_id, status, attempts\)
+says: the callback responded 400, which is final: the row
 """
 
 import asyncio

@@ -2,7 +2,7 @@ r"""Each attempt adds a row of its own, so a payment has up to four.
 
 breaks: In the end the row says delivered or gave_up.
 caught by: test_in_the_end_each_payment_has_one_row
-says: the rows: \(payment_id, status, attempts\)
+says: two payments, the first delivered at the third attempt: the rows
 """
 
 import asyncio

@@ -3,7 +3,7 @@ r"""Only ConnectError is caught: a time-out ends the task with an exception and 
 breaks: 5xx, 429, time-outs and connection errors are tried again.
 caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[no response in time]
 caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[no connection in time]
-says: the row: \(payment_id, status, attempts\)
+says: 5xx, 429, time-outs and connection errors are tried again
 """
 
 import asyncio

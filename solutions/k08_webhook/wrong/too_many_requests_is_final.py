@@ -3,7 +3,7 @@
 breaks: 5xx, 429, time-outs and connection errors are tried again.
 caught by: test_the_seconds_in_retry_after_are_waited_instead[429-7]
 caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[429]
-says: the seconds waited; Retry-After was 7
+says: the response was 429 with Retry-After: 7, which is waited instead
 """
 
 import asyncio

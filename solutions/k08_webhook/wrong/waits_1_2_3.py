@@ -2,7 +2,7 @@
 
 breaks: Tried again after 1, 2 and 4 seconds: four attempts at most.
 caught by: test_retry_after_replaces_one_wait_and_no_other
-says: the seconds; only the second response had Retry-After: 9
+says: the others are waited for as usual, 1 and 4 seconds
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 breaks: Tried again after 1, 2 and 4 seconds: four attempts at most.
 caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[500]
-says: the seconds between the calls
+says: the seconds between the first attempt and the second
 """
 
 import asyncio

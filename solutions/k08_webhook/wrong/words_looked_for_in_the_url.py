@@ -2,7 +2,7 @@ r"""The forbidden words are looked for in the whole URL, so honest ones are refu
 
 breaks: POST /payments answers 202 with the payment's id.
 caught by: test_a_callback_that_leads_outside_is_accepted[names]
-says: the status of 'https://localhost\.example\.com/hook'
+says: the host of https://localhost\.example\.com/hook is neither localhost
 """
 
 import asyncio
