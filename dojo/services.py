@@ -8,10 +8,10 @@ import email.policy
 import functools
 import json
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import respx
@@ -61,7 +61,15 @@ def _content(part: Any) -> bytes:
     return payload if isinstance(payload, bytes) else b""
 
 
-Reply = int | httpx.Response | Exception | Callable[[], Exception]
+Reply = int | httpx.Response | Exception | Callable[[], Exception | httpx.Response]
+Limit = Literal["connect", "read", "write", "pool"]
+
+TIMEOUTS: dict[Limit, type[httpx.TimeoutException]] = {
+    "connect": httpx.ConnectTimeout,
+    "read": httpx.ReadTimeout,
+    "write": httpx.WriteTimeout,
+    "pool": httpx.PoolTimeout,
+}
 
 
 def silence(seconds: float = 5.0) -> Exception:
@@ -69,9 +77,50 @@ def silence(seconds: float = 5.0) -> Exception:
     return httpx.ReadTimeout(f"no response within {seconds:g} s")
 
 
+def timeout(limit: Limit) -> Callable[[], Exception]:
+    """A reply: that time limit is over; the message is empty, as most of httpx's own are."""
+    return lambda: TIMEOUTS[limit]("")
+
+
 def unreachable() -> Exception:
     """A reply: nobody there."""
     return httpx.ConnectError("connection refused")
+
+
+def broken(during: Literal["read", "write"] = "read") -> Callable[[], Exception]:
+    """A reply: the connection breaks off while the request is written, or the response read."""
+    if during == "write":
+        return lambda: httpx.WriteError("broken pipe")
+    return lambda: httpx.ReadError("connection reset by peer")
+
+
+def hung_up() -> Exception:
+    """A reply: the connection is closed in good order, and there was no response."""
+    return httpx.RemoteProtocolError("Server disconnected without sending a response.")
+
+
+def broken_body(status: int) -> Callable[[], httpx.Response]:
+    """A reply: a status and the first bytes of a body, and then the connection breaks off."""
+    return lambda: httpx.Response(status, headers={"content-length": "100"}, stream=_Broken())
+
+
+class _Broken(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body of which only the beginning arrives."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"{"
+        raise _incomplete()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"{"
+        raise _incomplete()
+
+
+def _incomplete() -> Exception:
+    return httpx.RemoteProtocolError(
+        "peer closed connection without sending complete message body "
+        "(received 1 bytes, expected 100)"
+    )
 
 
 @dataclass
@@ -86,8 +135,8 @@ class Service:
     _hold: Hold | None = None
 
     def replies_with(self, *replies: Reply) -> Service:
-        """Set the replies: a status, a whole response, an exception, or a function that makes
-        one."""
+        """Set the replies: a status, a whole response, an exception, or a function that makes one
+        of the last two."""
         self.replies = list(replies)
         return self
 
@@ -126,7 +175,7 @@ class Service:
     async def _answer_later(self, request: httpx.Request, reply: Reply) -> httpx.Response:
         if self._hold is not None:
             await self._hold.stop_here_async()
-        if _is_silent(reply) and _is_patient(request):
+        if _would_wait_for_ever(request, reply):
             let_time_limits_run_out()
         await turns()
         return self._reply(request, reply)
@@ -134,10 +183,11 @@ class Service:
     def _reply(self, request: httpx.Request, reply: Reply) -> httpx.Response:
         if isinstance(reply, int):
             return httpx.Response(reply, json={})
-        if isinstance(reply, httpx.Response):
-            return reply
-        error = _error(reply)
-        if _is_silent(reply) and _is_patient(request):
+        made = _made(reply)
+        if isinstance(made, httpx.Response):
+            return made
+        error = made
+        if _would_wait_for_ever(request, reply):
             self.endless = True
             error = WaitsForEver(f"{request.method} {request.url} would wait for ever")
         if isinstance(error, httpx.RequestError):
@@ -149,27 +199,47 @@ class WaitsForEver(httpx.ReadTimeout, TimeoutError):
     """A call without a time limit reached a service that never answers."""
 
 
-def _error(reply: Exception | Callable[[], Exception]) -> Exception:
-    return reply if isinstance(reply, Exception) else reply()
+def _made(reply: httpx.Response | Exception | Callable[[], Exception | httpx.Response]) -> Any:
+    return reply if isinstance(reply, httpx.Response | Exception) else reply()
 
 
-def _is_silent(reply: Reply) -> bool:
-    return not isinstance(reply, int | httpx.Response) and isinstance(
-        _error(reply), httpx.ReadTimeout
-    )
+def _limit_of(reply: Reply) -> Limit | None:
+    """Which time limit of httpx's a reply exceeds, if any."""
+    if isinstance(reply, int):
+        return None
+    made = _made(reply)
+    return next((limit for limit, kind in TIMEOUTS.items() if isinstance(made, kind)), None)
 
 
-def _is_patient(request: httpx.Request) -> bool:
-    """Whether a request would wait for its reply without any limit of httpx's."""
-    return (request.extensions.get("timeout") or {}).get("read") is None
+def _would_wait_for_ever(request: httpx.Request, reply: Reply) -> bool:
+    """Whether a request has no limit of httpx's for what this reply keeps it waiting for.
+
+    To wait for a free connection without a limit is no fault: each call that has one ends.
+    """
+    limit = _limit_of(reply)
+    limits = request.extensions.get("timeout") or {}
+    return limit not in (None, "pool") and limits.get(limit) is None
 
 
 def _named(reply: Reply) -> str:
     if isinstance(reply, int):
         return str(reply)
-    if isinstance(reply, httpx.Response):
-        return str(reply.status_code)
-    return "no response in time" if _is_silent(reply) else "not reachable"
+    made = _made(reply)
+    if isinstance(made, httpx.Response):
+        cut = ", cut off in its body" if isinstance(made.stream, _Broken) else ""
+        return f"{made.status_code}{cut}"
+    if _limit_of(reply) == "read":
+        return "no response in time"
+    return _TOLD.get(type(made), "not reachable")
+
+
+_TOLD: dict[type[Exception], str] = {
+    httpx.WriteTimeout: "request not sent in time",
+    httpx.PoolTimeout: "no free connection in time",
+    httpx.ReadError: "connection broken off",
+    httpx.WriteError: "connection broken off",
+    httpx.RemoteProtocolError: "connection closed without a response",
+}
 
 
 class Services:

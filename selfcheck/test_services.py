@@ -8,7 +8,15 @@ import httpx
 import pytest
 from worlds import app_of_tasks, run_tasks
 
-from dojo.services import WaitsForEver, silence, unreachable
+from dojo.services import (
+    WaitsForEver,
+    broken,
+    broken_body,
+    hung_up,
+    silence,
+    timeout,
+    unreachable,
+)
 from dojo.stage import client_of, stage
 
 URL = "https://ai.example.com/process"
@@ -106,6 +114,45 @@ async def test_silence_ends_with_the_time_limit_of_the_call(scene, service, task
     assert not service.endless
 
 
+@CALLS
+@pytest.mark.parametrize(
+    ("reply", "kind", "told"),
+    [
+        (timeout("connect"), httpx.ConnectTimeout, "not reachable"),
+        (timeout("read"), httpx.ReadTimeout, "no response in time"),
+        (timeout("write"), httpx.WriteTimeout, "request not sent in time"),
+        (timeout("pool"), httpx.PoolTimeout, "no free connection in time"),
+        (unreachable, httpx.ConnectError, "not reachable"),
+        (broken(), httpx.ReadError, "connection broken off"),
+        (broken("write"), httpx.WriteError, "connection broken off"),
+        (hung_up, httpx.RemoteProtocolError, "connection closed without a response"),
+        (broken_body(200), httpx.RemoteProtocolError, "200, cut off in its body"),
+    ],
+)
+async def test_a_service_fails_in_each_of_the_ways_of_httpx(
+    scene, service, task, reply, kind, told
+):
+    """With the request that failed, and a row of the timeline that says how."""
+    service.replies_with(reply)
+
+    exchange = await run_tasks(scene, task)
+
+    assert type(exchange.raised) is kind
+    assert str(exchange.raised.request.url) == URL
+    assert scene.timeline.of("call") == [f"POST {URL}, {told}"]
+    assert not service.endless
+
+
+@CALLS
+async def test_a_body_that_breaks_off_breaks_off_each_time(scene, service, task):
+    """The last reply is repeated, and a stream is read only once."""
+    service.replies_with(broken_body(503))
+
+    for _ in range(2):
+        exchange = await run_tasks(scene, task)
+        assert type(exchange.raised) is httpx.RemoteProtocolError
+
+
 async def call_for_ever() -> None:
     async with httpx.AsyncClient(timeout=None) as client:
         await client.post(URL)
@@ -116,14 +163,25 @@ def call_for_ever_in_a_thread() -> None:
 
 
 @pytest.mark.parametrize("task", [call_for_ever, call_for_ever_in_a_thread])
-async def test_a_call_without_a_time_limit_would_wait_for_ever(scene, service, task):
+@pytest.mark.parametrize("reply", [silence, timeout("connect"), timeout("write")])
+async def test_a_call_without_a_time_limit_would_wait_for_ever(scene, service, task, reply):
     """The spec does not, and is told."""
-    service.replies_with(silence)
+    service.replies_with(reply)
 
     exchange = await run_tasks(scene, task)
 
     assert isinstance(exchange.raised, WaitsForEver)
     assert service.endless
+
+
+async def test_a_call_may_wait_for_a_free_connection_as_long_as_it_takes(scene, service):
+    """Connections become free: each call that has one ends."""
+    service.replies_with(timeout("pool"))
+
+    exchange = await run_tasks(scene, call_for_ever)
+
+    assert type(exchange.raised) is httpx.PoolTimeout
+    assert not service.endless
 
 
 @pytest.mark.parametrize("limit", ["timeout", "wait_for"])

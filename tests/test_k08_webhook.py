@@ -7,13 +7,14 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from dojo.services import silence, unreachable
+from dojo.services import broken, broken_body, hung_up, silence, timeout, unreachable
 
 HOOK = "https://shop.example.com/hook"
 OTHER = "https://other.example.com/hook"
 pytestmark = pytest.mark.usefixtures("hook")
 
 ROWS = "SELECT payment_id, status, attempts FROM deliveries ORDER BY payment_id"
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 
 
 def payment(amount=1200, url=HOOK):
@@ -29,6 +30,23 @@ def waits(service):
     """The seconds between the calls of a service."""
     times = [call.at for call in service.calls]
     return [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
+
+
+def stored(database):
+    """All rows of all tables."""
+    return {table: database.rows(f'SELECT * FROM "{table}"') for (table,) in database.rows(TABLES)}
+
+
+def host(url):
+    """The host that httpx would call, None where it finds no URL."""
+    try:
+        return httpx.URL(url).host
+    except (httpx.InvalidURL, ValueError):
+        return None
+
+
+def last_error(database):
+    return database.rows("SELECT last_error FROM deliveries")[0][0]
 
 
 async def test_the_client_gets_the_number_of_the_payment(client):
@@ -48,11 +66,16 @@ async def test_the_callback_is_called_only_after_the_response(client, timeline):
 
 
 async def test_the_callback_is_told_of_the_payment_as_json(client, hook):
-    """Which payment, and how much."""
+    """Which payment, and how much; and the receiver is told that it is JSON."""
     await client.post("/payments", json=payment(995))
 
     assert [call.json for call in hook.calls] == [{"payment_id": 1, "amount_cents": 995}], (
-        "the JSON bodies of all calls"
+        "the callback must be called once with this JSON as its body"
+    )
+    kind = hook.calls[0].headers.get("content-type")
+    assert str(kind).partition(";")[0] == "application/json", (
+        "the call must have the header Content-Type: application/json, "
+        "which `json=` sets by itself and `content=` does not"
     )
 
 
@@ -61,7 +84,7 @@ async def test_the_body_is_signed_as_it_was_sent(client, hook, kata):
     hook.replies_with(500, 200)
     await client.post("/payments", json=payment())
 
-    assert len(hook.calls) == 2, "two calls: one failed, one did not"
+    assert len(hook.calls) == 2, "two calls: the response to the first was 500, to the second 200"
     for call in hook.calls:
         expected = hmac.new(kata.SECRET, call.body, hashlib.sha256).hexdigest()
         assert call.headers.get("x-signature") == f"sha256={expected}", (
@@ -80,53 +103,87 @@ async def test_all_attempts_of_a_payment_have_one_key(client, hook):
     assert len(keys) == 4, "four calls: three for the first payment, one for the second"
     assert all(keys), f"each call must have a header Idempotency-Key, and they are {keys}"
     assert len(set(keys[:3])) == 1, (
-        f"one key for all attempts of a payment, and they are {keys[:3]}"
+        f"all attempts of a payment must have the same Idempotency-Key, and they are {keys[:3]}"
     )
-    assert keys[3] != keys[0], "another payment has another key, also when it is the same amount"
+    assert keys[3] != keys[0], (
+        "another payment must have another Idempotency-Key, also where amount and callback are "
+        f"the same: both have {keys[0]}"
+    )
 
 
-@pytest.mark.parametrize("status", [200, 201, 204])
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
 async def test_any_2xx_is_delivered(client, database, hook, status):
     """There is more than one way to say yes."""
     hook.replies_with(httpx.Response(status))
     await client.post("/payments", json=payment())
 
-    assert database.rows(ROWS) == [(1, "delivered", 1)], "the row: (payment_id, status, attempts)"
-    assert len(hook.calls) == 1, "one call is enough"
+    assert database.rows(ROWS) == [(1, "delivered", 1)], (
+        f"the callback responded {status}, and any 2xx is delivered: "
+        "the row (payment_id, status, attempts)"
+    )
+    assert len(hook.calls) == 1, f"one call is enough when the response to it is {status}"
 
 
 @pytest.mark.parametrize(
     "trouble",
     [
         pytest.param(500, id="500"),
+        pytest.param(501, id="501"),
+        pytest.param(505, id="505"),
         pytest.param(599, id="599"),
         pytest.param(429, id="429"),
         pytest.param(silence, id="no response in time"),
-        pytest.param(lambda: httpx.ConnectTimeout(""), id="no connection in time"),
+        pytest.param(timeout("connect"), id="no connection in time"),
+        pytest.param(timeout("write"), id="request not sent in time"),
+        pytest.param(timeout("pool"), id="no free connection in time"),
         pytest.param(unreachable, id="not reachable"),
+        pytest.param(broken("read"), id="broken off while waiting"),
+        pytest.param(broken("write"), id="broken off while sending"),
+        pytest.param(hung_up, id="closed without a response"),
+        pytest.param(broken_body(503), id="503 broken off in its body"),
     ],
 )
-async def test_what_may_pass_is_tried_again(client, clock, database, hook, trouble):
-    """Servers restart, networks hiccup: a second later all may be well."""
+async def test_after_a_passing_failure_the_call_is_made_again_one_second_later(
+    client, clock, database, hook, trouble
+):
+    """Servers restart and connections break: a second later all may be well."""
     hook.replies_with(trouble, 200)
     await client.post("/payments", json=payment())
 
-    assert database.rows(ROWS) == [(1, "delivered", 2)], "the row: (payment_id, status, attempts)"
-    assert waits(hook) == [1.0], "the seconds between the calls"
-    assert not hook.endless, "the call has no time limit: with `timeout=None` it waits for ever"
+    assert not hook.endless, (
+        "the call has no time limit (`timeout=None`), so it would wait here for ever"
+    )
+    assert database.rows(ROWS) == [(1, "delivered", 2)], (
+        "5xx, 429, time-outs and connection errors are tried again, and the second attempt "
+        "succeeded: the row (payment_id, status, attempts)"
+    )
+    assert waits(hook) == [1.0], "the seconds between the first attempt and the second"
 
 
 @pytest.mark.parametrize(
-    "trouble", [pytest.param(503, id="503"), pytest.param(unreachable, id="not reachable")]
+    "trouble",
+    [
+        pytest.param(503, id="503"),
+        pytest.param(unreachable, id="not reachable"),
+        pytest.param(timeout("read"), id="no response in time"),
+    ],
 )
 async def test_after_four_attempts_it_gives_up(client, clock, database, hook, trouble):
     """Waiting longer each time, and not for ever."""
     hook.replies_with(trouble)
     await client.post("/payments", json=payment())
 
-    assert waits(hook) == [1.0, 2.0, 4.0], "the seconds between the four calls"
-    assert database.rows(ROWS) == [(1, "gave_up", 4)], "the row: (payment_id, status, attempts)"
-    assert database.rows("SELECT last_error FROM deliveries")[0][0], "last_error must say why"
+    assert waits(hook) == [1.0, 2.0, 4.0], (
+        "there are four attempts at most, 1, 2 and 4 seconds apart: the seconds between the calls"
+    )
+    assert database.rows(ROWS) == [(1, "gave_up", 4)], (
+        "all four attempts failed: the row (payment_id, status, attempts)"
+    )
+    assert last_error(database), (
+        "a row with `gave_up` must have a last_error that is not empty: "
+        "`str()` of some httpx errors is an empty text, `repr()` is not; "
+        f"last_error is {last_error(database)!r}"
+    )
 
 
 async def test_the_fourth_attempt_counts(client, database, hook):
@@ -134,81 +191,144 @@ async def test_the_fourth_attempt_counts(client, database, hook):
     hook.replies_with(500, 500, 500, 200)
     await client.post("/payments", json=payment())
 
-    assert database.rows(ROWS) == [(1, "delivered", 4)], "the row: (payment_id, status, attempts)"
+    assert database.rows(ROWS) == [(1, "delivered", 4)], (
+        "three attempts failed and the fourth succeeded: the row (payment_id, status, attempts)"
+    )
 
 
-@pytest.mark.parametrize("status", [301, 307, 400, 404, 410])
-async def test_what_will_not_pass_is_not_tried_again(client, database, hook, status):
-    """A door that is shut is not knocked at four times, and a redirect is somebody else's door."""
+@pytest.mark.parametrize("status", [301, 304, 307, 400, 404, 408, 410, 425, 499])
+async def test_a_3xx_or_another_4xx_is_not_tried_again(client, database, hook, status):
+    """It would be the same the next time, and a redirect leads to a server nobody has checked."""
     hook.replies_with(httpx.Response(status, headers={"location": OTHER, "retry-after": "1"}))
     await client.post("/payments", json=payment())
 
-    assert len(hook.calls) == 1, f"the calls when the response is {status}"
-    assert database.rows(ROWS) == [(1, "gave_up", 1)], "the row: (payment_id, status, attempts)"
-    assert database.rows("SELECT last_error FROM deliveries")[0][0], "last_error must say why"
+    assert len(hook.calls) == 1, (
+        f"the callback responded {status}; of 3xx and 4xx only 429 is tried again: the calls"
+    )
+    assert database.rows(ROWS) == [(1, "gave_up", 1)], (
+        f"the callback responded {status}, which is final: the row (payment_id, status, attempts)"
+    )
+    assert last_error(database), (
+        "a row with `gave_up` must have a last_error that is not empty; "
+        f"it is {last_error(database)!r}"
+    )
 
 
-@pytest.mark.parametrize(("status", "seconds"), [(429, 7), (503, 120), (500, 3), (429, 0)])
-async def test_retry_after_is_what_is_waited_instead(client, clock, hook, status, seconds):
+async def test_a_redirect_is_not_followed(client, hook, services):
+    """Only the address that was checked is called."""
+    other = services.on("POST", OTHER)
+    hook.replies_with(httpx.Response(307, headers={"location": OTHER}))
+    await client.post("/payments", json=payment())
+
+    assert len(hook.calls) == 1, "the calls of the callback, which responded 307 with a Location"
+    assert other.calls == [], "the calls of the address in Location: a 3xx is not followed"
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds"), [(429, 7), (429, 0), (500, 3), (503, 120), (503, 0), (599, 3600)]
+)
+async def test_the_seconds_in_retry_after_are_waited_instead(client, clock, hook, status, seconds):
     """Who is busy knows best when to come back."""
     hook.replies_with(httpx.Response(status, headers={"retry-after": str(seconds)}), 200)
     await client.post("/payments", json=payment())
 
-    assert waits(hook) == [float(seconds)], f"the seconds waited; Retry-After was {seconds}"
+    assert waits(hook) == [float(seconds)], (
+        f"the response was {status} with Retry-After: {seconds}, "
+        "which is waited instead of one second: the seconds between the calls"
+    )
 
 
-async def test_retry_after_counts_for_one_wait_only(client, clock, hook):
+async def test_retry_after_replaces_one_wait_and_no_other(client, clock, hook):
     """The next failure without it is waited for as usual."""
     hook.replies_with(503, httpx.Response(503, headers={"retry-after": "9"}), 503, 200)
     await client.post("/payments", json=payment())
 
     assert waits(hook) == [1.0, 9.0, 4.0], (
-        "the seconds; only the second response had Retry-After: 9"
+        "only the second response had Retry-After: 9, so the others are waited for "
+        "as usual, 1 and 4 seconds: the seconds between the calls"
     )
 
 
-async def test_a_retry_after_that_is_no_number_breaks_nothing(client, database, hook):
-    """HTTP allows a date there too, and some send worse."""
-    date = httpx.Response(503, headers={"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"})
-    hook.replies_with(date, 200)
+async def test_a_connection_error_has_no_retry_after(client, clock, hook):
+    """What an earlier response asked for is over."""
+    busy = httpx.Response(503, headers={"retry-after": "9"})
+    hook.replies_with(busy, unreachable, silence, 200)
     await client.post("/payments", json=payment())
 
-    assert database.rows(ROWS) == [(1, "delivered", 2)], "the row: (payment_id, status, attempts)"
+    assert waits(hook) == [9.0, 2.0, 4.0], (
+        "only the first attempt had a Retry-After: 9, the second was a connection error, the third "
+        "a time-out: the seconds between the calls"
+    )
 
 
-async def test_there_is_one_row_a_payment(client, database, hook):
-    """The row says how it ended, not how it went."""
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("Wed, 21 Oct 2026 07:28:00 GMT", id="a date"),
+        pytest.param("soon", id="a word"),
+        pytest.param("", id="empty"),
+        pytest.param("-5", id="negative"),
+        pytest.param("1.5", id="decimals"),
+        pytest.param("1e1", id="an exponent"),
+        pytest.param("inf", id="infinite"),
+        pytest.param("\u00b2", id="a superscript"),
+    ],
+)
+async def test_any_other_retry_after_counts_as_absent(client, clock, database, hook, value):
+    """HTTP allows a date there too, and some servers send worse."""
+    headers = {b"retry-after": value.encode("latin-1")}
+    hook.replies_with(httpx.Response(503, headers=headers), 200)
+    await client.post("/payments", json=payment())
+
+    assert database.rows(ROWS) == [(1, "delivered", 2)], (
+        f"the response was 503 with Retry-After: {value!r}, which is not a whole number of seconds "
+        "and counts as absent: the row (payment_id, status, attempts)"
+    )
+    assert waits(hook) == [1.0], (
+        f"the response was 503 with Retry-After: {value!r}, which is not a whole number of seconds "
+        "and counts as absent: the seconds between the calls"
+    )
+
+
+async def test_in_the_end_each_payment_has_one_row(client, database, hook):
+    """The table says how each delivery ended, and does not list its attempts."""
     hook.replies_with(500, 500, 200, 200)
     await client.post("/payments", json=payment())
     await client.post("/payments", json=payment())
 
     assert database.rows(ROWS) == [(1, "delivered", 3), (2, "delivered", 1)], (
-        "the rows: (payment_id, status, attempts)"
+        "two payments, the first delivered at the third attempt: "
+        "the rows (payment_id, status, attempts)"
     )
 
 
-async def test_other_requests_are_answered_while_one_waits(client, clock, database, hook, services):
+async def test_other_payments_are_delivered_while_one_waits(
+    client, clock, database, hook, services
+):
     """Seven seconds of waiting for one shop must not be seven seconds for all."""
-    services.on("POST", OTHER)
+    other = services.on("POST", OTHER)
     hook.replies_with(500, 200)
     with clock.hold() as waiting:
         first = await client.begin("POST", "/payments", json=payment()).until_responded()
         await waiting.until_reached()
         second = await client.begin("POST", "/payments", json=payment(5, OTHER)).until_responded()
         await client.finish_what_can([first, second])
+        meanwhile = len(other.calls)
         waiting.release()
         await first.until_finished()
         await second.until_finished()
 
-    assert (first.status, second.status) == (202, 202), "the statuses"
+    assert (first.status, second.status) == (202, 202), "the statuses of the two responses"
+    assert meanwhile == 1, (
+        "a payment was made while another one waited for its second attempt, and waiting must "
+        "not block it: the calls of the second callback meanwhile"
+    )
     assert database.rows(ROWS) == [(1, "delivered", 2), (2, "delivered", 1)], (
-        "the rows: (payment_id, status, attempts)"
+        "the rows (payment_id, status, attempts)"
     )
 
 
-async def test_other_requests_are_answered_while_a_callback_is_slow(
-    client, hook, services, timeline
-):
+async def test_other_requests_are_answered_while_a_callback_is_slow(client, hook, services):
     """Somebody else's slow server must not be ours."""
     services.on("POST", OTHER)
     with hook.hold() as slow_call:
@@ -219,9 +339,25 @@ async def test_other_requests_are_answered_while_a_callback_is_slow(
         await first.until_finished()
         await second.until_finished()
 
-    assert (first.status, second.status) == (202, 202), "the statuses"
+    assert (first.status, second.status) == (202, 202), "the statuses of the two responses"
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        pytest.param([500, 200], id="delivered at the second attempt"),
+        pytest.param([404], id="gave up at once"),
+        pytest.param([503], id="gave up after a response"),
+        pytest.param([unreachable], id="gave up after an error"),
+    ],
+)
+async def test_a_delivery_never_blocks_the_event_loop(client, clock, hook, timeline, replies):
+    """While the loop is blocked, no other request gets a response."""
+    hook.replies_with(*replies)
+    await client.post("/payments", json=payment())
+
     assert timeline.blocked() == [], (
-        "something blocked the event loop: in an `async def` task use httpx.AsyncClient, asyncio.sleep, "
+        "a task blocked the event loop: in an `async def` task use httpx.AsyncClient, asyncio.sleep, "
         "and `await run_in_threadpool(...)` for the database"
     )
 
@@ -244,7 +380,7 @@ async def test_payments_in_flight_do_not_mix(client, database, hook, services):
         "the bodies of the second payment's calls"
     )
     assert database.rows(ROWS) == [(1, "delivered", 2), (2, "delivered", 3)], (
-        "the rows: (payment_id, status, attempts)"
+        "the rows (payment_id, status, attempts)"
     )
 
 
@@ -254,50 +390,135 @@ async def test_payments_in_flight_do_not_mix(client, database, hook, services):
         pytest.param(
             ["http://shop.example.com/hook", "ftp://shop.example.com/hook"], id="not https"
         ),
-        pytest.param(["shop.example.com/hook", "https://", "hook", ""], id="no address at all"),
+        pytest.param(["shop.example.com/hook", "hook", ""], id="no scheme"),
         pytest.param(
-            ["https://localhost/hook", "https://LOCALHOST:8443/hook", "https://eve@localhost/"],
+            ["https://", "https:///hook", "https://:8443/hook", "https://eve@/hook"], id="no host"
+        ),
+        pytest.param(
+            ["https://[::1/hook", "https://[shop]/hook", "https://shop.example.com:port/hook"],
+            id="not a URL",
+        ),
+        pytest.param(
+            [
+                "https://localhost/hook",
+                "https://LOCALHOST:8443/hook",
+                "https://eve@localhost/",
+                "https://localhost./hook",
+            ],
             id="localhost",
         ),
         pytest.param(
-            ["https://127.0.0.1/", "https://127.8.9.10:8443/", "https://[::1]/"], id="loopback"
+            [
+                "https://127.0.0.1/",
+                "https://127.8.9.10:8443/",
+                "https://127.0.0.1./",
+                "https://[::1]/",
+                "https://[0:0:0:0:0:0:0:1]:8443/",
+            ],
+            id="loopback",
         ),
         pytest.param(
-            ["https://10.1.2.3/", "https://172.16.0.1/", "https://172.31.255.254/"], id="private"
+            [
+                "https://10.1.2.3/",
+                "https://10.255.0.1./",
+                "https://172.16.0.1/",
+                "https://172.31.255.254/",
+                "https://192.168.1.1/",
+            ],
+            id="private IPv4",
         ),
-        pytest.param(["https://192.168.1.1/", "https://[fd00::1]/"], id="private too"),
-        pytest.param(["https://169.254.169.254/latest", "https://[fe80::1]/"], id="link-local"),
+        pytest.param(
+            ["https://[fd00::1]/", "https://[fc00::1]:8443/", "https://[FDFF:1::2]/"],
+            id="private IPv6",
+        ),
+        pytest.param(
+            [
+                "https://169.254.169.254/latest",
+                "https://169.254.0.1/",
+                "https://[fe80::1]/",
+                "https://[fe80:1::1]/",
+                "https://[febf::1]/",
+            ],
+            id="link-local",
+        ),
         pytest.param(
             [
                 "https://[::ffff:10.0.0.1]/",
                 "https://[::ffff:127.0.0.1]/",
                 "https://[::ffff:a9fe:a9fe]/",
+                "https://[::FFFF:192.168.1.1]/",
+                "https://[0:0:0:0:0:ffff:7f00:1]/",
             ],
             id="mapped",
         ),
-        pytest.param(["https://shop.example.com@127.0.0.1/"], id="behind a user name"),
+        pytest.param(
+            ["https://shop.example.com@127.0.0.1/", "https://eve:secret@10.0.0.1:8443/"],
+            id="behind a user name",
+        ),
+        pytest.param(
+            ["https://127\u30020\u30020\u30021/", "https://10\uff0e0\uff0e0\uff0e1/"],
+            id="dots of other alphabets",
+        ),
     ],
 )
 async def test_a_callback_that_leads_inside_is_refused(client, database, hook, services, urls):
     """A server that calls whatever it is told to can be told to call its own network."""
+    before = stored(database)
     for url in urls:
-        refused = await client.post("/payments", json=payment(url=url))
-        assert refused.status == 422, f"the status of {url!r}"
-        assert "detail" in (refused.json() or {}), "FastAPI's usual {'detail': ...}"
-    accepted = await client.post("/payments", json=payment())
+        refused = await client.post("/payments", json=payment(url=url), crashes=True)
+        assert refused.status == 422, (
+            "callback_url must be an https URL with a host that is not inside, "
+            f"and this is {url!r} (the host that httpx would call: {host(url)!r}): the status"
+        )
+        assert "detail" in (refused.json() or {}), (
+            f"a refusal has FastAPI's usual {{'detail': ...}}, and this is {refused.body!r}"
+        )
 
-    assert accepted.status == 202, f"the status of {HOOK}"
-    assert (len(hook.calls), services.refused) == (1, []), "only the good one is called"
-    assert len(database.rows(ROWS)) == 1, "only the good one has a row"
+    assert stored(database) == before, "nothing is stored for a payment that was refused"
+    assert (hook.calls, services.refused) == ([], []), (
+        "nothing is called for a payment that was refused"
+    )
+
+    accepted = await client.post("/payments", json=payment())
+    assert accepted.status == 202, f"the status of the next payment, to {HOOK}"
+    assert len(hook.calls) == 1, f"the calls of {HOOK}, after a payment that was accepted"
+
+
+async def test_a_host_that_nobody_can_look_up_is_not_a_crash(client):
+    """Some names are only found to be wrong when they are taken apart."""
+    response = await client.post("/payments", json=payment(url="https://xn--/hook"), crashes=True)
+
+    assert response.status in (202, 422), (
+        "https://xn--/hook looks like a URL, but its host is no name, and reading it raises a "
+        "ValueError in httpx: the payment may be refused with 422 or accepted, but the status was "
+        f"{response.status}"
+    )
 
 
 @pytest.mark.parametrize(
     "urls",
     [
-        pytest.param(["https://8.8.8.8/hook", "https://172.32.0.1/hook"], id="IPv4"),
-        pytest.param(["https://[2606:4700::1111]/", "https://[::ffff:8.8.8.8]/"], id="IPv6"),
         pytest.param(
-            ["https://localhost.example.com/hook", "https://10.example.com:8443/?to=127.0.0.1"],
+            [
+                "https://8.8.8.8/hook",
+                "https://172.15.0.1/hook",
+                "https://172.32.0.1/hook",
+                "https://192.167.1.1/hook",
+                "https://169.253.0.1/hook",
+                "https://11.0.0.1/hook",
+            ],
+            id="IPv4",
+        ),
+        pytest.param(["https://[2606:4700::1111]/"], id="IPv6"),
+        pytest.param(["https://[::ffff:8.8.8.8]/", "https://[::ffff:ac20:1]/"], id="mapped"),
+        pytest.param(
+            [
+                "https://localhost.example.com/hook",
+                "https://notlocalhost.example.com/hook",
+                "https://10.example.com:8443/?to=127.0.0.1",
+                "https://127.0.0.1.example.com/localhost",
+                "https://fd00.example.com/hook",
+            ],
             id="names",
         ),
     ],
@@ -307,4 +528,6 @@ async def test_a_callback_that_leads_outside_is_accepted(client, services, urls)
     for url in urls:
         services.on("POST", url)
         accepted = await client.post("/payments", json=payment(url=url))
-        assert accepted.status == 202, f"the status of {url!r}"
+        assert accepted.status == 202, (
+            f"the host of {url} is neither localhost nor an address inside: the status"
+        )

@@ -63,9 +63,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

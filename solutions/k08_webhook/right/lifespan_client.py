@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 import httpx
 from fastapi import BackgroundTasks, FastAPI, Request
@@ -55,9 +54,12 @@ class PaymentRequest(BaseModel):
     @field_validator("callback_url")
     @classmethod
     def must_lead_outside(cls, url: str) -> str:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").removesuffix(".")
-        if parts.scheme != "https":
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise ValueError("callback_url must be a URL") from error
+        host = parsed.host.removesuffix(".")
+        if parsed.scheme != "https":
             raise ValueError("callback_url must be https")
         if host in ("", "localhost"):
             raise ValueError("callback_url must name another machine")

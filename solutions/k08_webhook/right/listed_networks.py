@@ -92,11 +92,11 @@ def literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 def refuse_unless_outside(url: str) -> None:
     try:
-        parts = urlsplit(url)
-    except ValueError as error:
+        scheme = urlsplit(url).scheme
+        host = httpx.URL(url).host.rstrip(".")  # not that of urlsplit, which knows one dot only
+    except (httpx.InvalidURL, ValueError) as error:
         raise HTTPException(422, "callback_url is not a URL") from error
-    host = (parts.hostname or "").rstrip(".")
-    if parts.scheme != "https" or not host:
+    if scheme != "https" or not host:
         raise HTTPException(422, "callback_url must be https")
     address = literal(host)
     if host == "localhost" or (address and any(address in network for network in INSIDE)):

@@ -63,9 +63,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:
@@ -108,10 +108,9 @@ async def deliver(payment_id: int, payment: PaymentRequest) -> None:
                 error = str(failure)
                 if not worth_another_try(failure.response.status_code):
                     break
-                try:
-                    wait = max(0, int(failure.response.headers["Retry-After"]))
-                except (KeyError, ValueError):
-                    pass
+                asked = failure.response.headers.get("Retry-After", "")
+                if asked.isdecimal():
+                    wait = int(asked)
             except httpx.TransportError as failure:
                 error = repr(failure)
             else:

@@ -6,13 +6,14 @@ import hmac
 import ipaddress
 import json
 from typing import Annotated
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator, BaseModel, HttpUrl
+from pydantic import AfterValidator, BaseModel, BeforeValidator, HttpUrl
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from starlette.background import BackgroundTask
@@ -48,6 +49,13 @@ class Delivery(Base):
 Base.metadata.create_all(engine)
 
 
+def has_a_host(url: str) -> str:
+    """`url`, if it has a host as it stands: HttpUrl makes `https://shop/` of `https:///shop`."""
+    if not urlsplit(str(url)).netloc:
+        raise ValueError("must have a host")
+    return url
+
+
 def outside_only(url: HttpUrl) -> HttpUrl:
     host = (url.host or "").strip("[]").rstrip(".")
     if url.scheme != "https" or host == "localhost":
@@ -64,7 +72,7 @@ def outside_only(url: HttpUrl) -> HttpUrl:
 
 class PaymentRequest(BaseModel):
     amount_cents: int
-    callback_url: Annotated[HttpUrl, AfterValidator(outside_only)]
+    callback_url: Annotated[HttpUrl, BeforeValidator(has_a_host), AfterValidator(outside_only)]
 
 
 app = FastAPI()

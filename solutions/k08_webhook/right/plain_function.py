@@ -58,13 +58,15 @@ def sign(body: bytes) -> str:
 
 
 WAITS = [1, 2, 4]
+DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # for httpx each of them is a dot
 
 
 def is_allowed(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-    except ValueError:
+        host = (parts.hostname or "").translate(DOTS).rstrip(".")
+        httpx.URL(url).host  # noqa: B018  (an error where httpx could not call it)
+    except (httpx.InvalidURL, ValueError):
         return False
     if parts.scheme != "https" or not host or host == "localhost":
         return False

@@ -2,7 +2,7 @@
 
 breaks: The body is {"payment_id": 1, "amount_cents": 1200} as JSON.
 caught by: test_the_callback_is_told_of_the_payment_as_json
-says: the JSON bodies of all calls
+says: the callback must be called once with this JSON as its body
 """
 
 import hashlib

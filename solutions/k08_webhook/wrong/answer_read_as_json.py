@@ -2,7 +2,7 @@ r"""The task parses the callback's response, and an empty 204 makes it crash.
 
 breaks: 2xx is delivered.
 caught by: test_any_2xx_is_delivered[200]
-says: the row: \(payment_id, status, attempts\)
+says: the callback responded 200, and any 2xx is delivered: the row
 """
 
 import asyncio
@@ -67,9 +67,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

@@ -1,9 +1,9 @@
 r"""A callback that cannot be reached is given up at once.
 
 breaks: 5xx, 429, time-outs and connection errors are tried again.
-caught by: test_what_may_pass_is_tried_again[not reachable]
+caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[not reachable]
 caught by: test_after_four_attempts_it_gives_up[not reachable]
-says: the row: \(payment_id, status, attempts\)
+says: 5xx, 429, time-outs and connection errors are tried again
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 r"""Only time-outs are caught: a callback that is down ends the task with an exception.
 
 breaks: 5xx, 429, time-outs and connection errors are tried again.
-caught by: test_what_may_pass_is_tried_again[not reachable]
-says: the row: \(payment_id, status, attempts\)
+caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[not reachable]
+says: 5xx, 429, time-outs and connection errors are tried again
 """
 
 import asyncio
@@ -66,9 +66,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

@@ -1,9 +1,9 @@
 """raise_for_status and one except for every HTTPError: a 404 is tried four times.
 
 breaks: 3xx and other 4xx are not tried again.
-caught by: test_what_will_not_pass_is_not_tried_again[400]
-caught by: test_what_will_not_pass_is_not_tried_again[404]
-says: the calls when the response is 400
+caught by: test_a_3xx_or_another_4xx_is_not_tried_again[400]
+caught by: test_a_3xx_or_another_4xx_is_not_tried_again[404]
+says: the callback responded 400; of 3xx and 4xx only 429 is tried again
 """
 
 import asyncio
@@ -69,9 +69,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

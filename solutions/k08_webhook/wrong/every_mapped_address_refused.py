@@ -1,8 +1,8 @@
 r"""All IPv4-mapped addresses are refused, those of public machines too.
 
 breaks: An IPv4-mapped IPv6 address counts as its IPv4.
-caught by: test_a_callback_that_leads_outside_is_accepted[IPv6]
-says: the status of 'https://\[::ffff:8\.8\.8\.8\]/'
+caught by: test_a_callback_that_leads_outside_is_accepted[mapped]
+says: the host of https://\[::ffff:8\.8\.8\.8\]/ is neither localhost nor
 """
 
 import asyncio
@@ -67,9 +67,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

@@ -2,7 +2,7 @@
 
 breaks: Tried again after 1, 2 and 4 seconds: four attempts at most.
 caught by: test_after_four_attempts_it_gives_up[503]
-says: the seconds between the four calls
+says: there are four attempts at most, 1, 2 and 4 seconds apart
 """
 
 import asyncio
@@ -65,9 +65,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

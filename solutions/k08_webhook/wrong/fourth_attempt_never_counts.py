@@ -2,7 +2,7 @@ r"""Whoever needed all four attempts is written down as given up, although the l
 
 breaks: In the end the row says delivered or gave_up.
 caught by: test_the_fourth_attempt_counts
-says: the row: \(payment_id, status, attempts\)
+says: three attempts failed and the fourth succeeded: the row
 """
 
 import hashlib

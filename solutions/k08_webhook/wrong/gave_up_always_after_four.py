@@ -1,9 +1,9 @@
 r"""`gave_up` is always written with four attempts, even where one was enough to see it.
 
 breaks: In the end the row has the number of attempts.
-caught by: test_what_will_not_pass_is_not_tried_again[400]
-caught by: test_what_will_not_pass_is_not_tried_again[410]
-says: the row: \(payment_id, status, attempts\)
+caught by: test_a_3xx_or_another_4xx_is_not_tried_again[400]
+caught by: test_a_3xx_or_another_4xx_is_not_tried_again[410]
+says: the callback responded 400, which is final: the row
 """
 
 import asyncio
@@ -67,9 +67,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

@@ -1,8 +1,8 @@
-"""A lambda round an async function returns a coroutine in a thread, and there it is dropped.
+r"""A lambda round an async function returns a coroutine in a thread, and there it is dropped.
 
 breaks: After the response: POST of the payment as JSON to the callback.
-caught by: test_a_callback_that_leads_inside_is_refused[no address at all]
-says: only the good one is called
+caught by: test_a_callback_that_leads_inside_is_refused[no host]
+says: the calls of https://shop\.example\.com/hook, after a payment that was accepted
 """
 
 import hashlib
@@ -75,9 +75,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

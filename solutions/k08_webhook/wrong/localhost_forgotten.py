@@ -2,7 +2,7 @@
 
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
 caught by: test_a_callback_that_leads_inside_is_refused[localhost]
-says: the status of 'https:/.*
+says: with a host that is not inside, and this is 'https://localhost/hook'
 """
 
 import hashlib

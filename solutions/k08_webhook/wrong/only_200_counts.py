@@ -3,7 +3,7 @@ r"""A callback that answers 201 or 204 counts as failed.
 breaks: 2xx is delivered.
 caught by: test_any_2xx_is_delivered[201]
 caught by: test_any_2xx_is_delivered[204]
-says: the row: \(payment_id, status, attempts\)
+says: the callback responded 201, and any 2xx is delivered: the row
 """
 
 import asyncio
@@ -68,9 +68,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

@@ -1,8 +1,8 @@
 r"""Only a list of well-known statuses is tried again; 501 or 507 is not in it.
 
 breaks: 5xx, 429, time-outs and connection errors are tried again.
-caught by: test_what_may_pass_is_tried_again[599]
-says: the row: \(payment_id, status, attempts\)
+caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[599]
+says: 5xx, 429, time-outs and connection errors are tried again
 """
 
 import asyncio

@@ -2,7 +2,7 @@ r"""The host is compared with prefixes as text, and IPv6 was not thought of.
 
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
 caught by: test_a_callback_that_leads_inside_is_refused[loopback]
-says: the status of 'https://\[::1\]/'
+says: with a host that is not inside, and this is 'https://\[::1\]/'
 """
 
 import asyncio
@@ -66,9 +66,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     if not re.fullmatch(r"[0-9.]+", host):

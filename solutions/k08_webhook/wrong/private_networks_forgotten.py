@@ -1,9 +1,9 @@
 r"""Loopback and link-local are refused, the private networks are not.
 
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
-caught by: test_a_callback_that_leads_inside_is_refused[private]
-caught by: test_a_callback_that_leads_inside_is_refused[private too]
-says: the status of 'https://10\.1\.2\.3/'
+caught by: test_a_callback_that_leads_inside_is_refused[private IPv4]
+caught by: test_a_callback_that_leads_inside_is_refused[private IPv6]
+says: with a host that is not inside, and this is 'https://10\.1\.2\.3/'
 """
 
 import asyncio

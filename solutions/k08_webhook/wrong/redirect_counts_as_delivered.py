@@ -1,9 +1,9 @@
 r"""Everything below 400 counts as delivered, and so a redirect does.
 
 breaks: 2xx is delivered.
-caught by: test_what_will_not_pass_is_not_tried_again[301]
-caught by: test_what_will_not_pass_is_not_tried_again[307]
-says: the row: \(payment_id, status, attempts\)
+caught by: test_a_3xx_or_another_4xx_is_not_tried_again[301]
+caught by: test_a_3xx_or_another_4xx_is_not_tried_again[307]
+says: the callback responded 301, which is final: the row
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Whatever is neither a success nor a 4xx is tried again, a redirect too.
 
 breaks: 3xx and other 4xx are not tried again.
-caught by: test_what_will_not_pass_is_not_tried_again[301]
-says: the calls when the response is 301
+caught by: test_a_3xx_or_another_4xx_is_not_tried_again[301]
+says: the callback responded 301; of 3xx and 4xx only 429 is tried again
 """
 
 import asyncio

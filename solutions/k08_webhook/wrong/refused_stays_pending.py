@@ -1,8 +1,8 @@
 r"""A callback that answers 404 ends the task early, and its row stays `pending` for ever.
 
 breaks: In the end the row says delivered or gave_up.
-caught by: test_what_will_not_pass_is_not_tried_again[400]
-says: the row: \(payment_id, status, attempts\)
+caught by: test_a_3xx_or_another_4xx_is_not_tried_again[400]
+says: the callback responded 400, which is final: the row
 """
 
 import asyncio

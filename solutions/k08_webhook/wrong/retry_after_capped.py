@@ -1,8 +1,8 @@
 """A long Retry-After is cut down to ten seconds.
 
 breaks: Retry-After in whole seconds, where sent with 429 or 5xx, is what is waited instead.
-caught by: test_retry_after_is_what_is_waited_instead[503-120]
-says: the seconds waited; Retry-After was 120
+caught by: test_the_seconds_in_retry_after_are_waited_instead[503-120]
+says: the response was 503 with Retry-After: 120, which is waited instead
 """
 
 import hashlib
@@ -75,9 +75,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

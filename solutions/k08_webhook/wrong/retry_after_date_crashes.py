@@ -1,8 +1,8 @@
 r"""`int()` on a Retry-After that holds a date ends the task, and no row is written.
 
 breaks: In the end the row says delivered or gave_up.
-caught by: test_a_retry_after_that_is_no_number_breaks_nothing
-says: the row: \(payment_id, status, attempts\)
+caught by: test_any_other_retry_after_counts_as_absent[a date]
+says: which is not a whole number of seconds and counts as absent: the row
 """
 
 import asyncio
@@ -66,9 +66,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

@@ -1,8 +1,8 @@
 r"""Each attempt adds a row of its own, so a payment has up to four.
 
 breaks: In the end the row says delivered or gave_up.
-caught by: test_there_is_one_row_a_payment
-says: the rows: \(payment_id, status, attempts\)
+caught by: test_in_the_end_each_payment_has_one_row
+says: two payments, the first delivered at the third attempt: the rows
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The async task writes its row straight from the event loop.
 
 breaks: Work that blocks never runs on the event loop inside a task.
-caught by: test_other_requests_are_answered_while_a_callback_is_slow
-says: something blocked the event loop: in an `async def` task use
+caught by: test_a_delivery_never_blocks_the_event_loop[delivered at the second attempt]
+says: a task blocked the event loop: in an `async def` task use
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """time.sleep in an async task stops the whole server for as long as it waits.
 
 breaks: Waiting never blocks other requests.
-caught by: test_other_requests_are_answered_while_one_waits
+caught by: test_other_payments_are_delivered_while_one_waits
 says: the sleep of the task was on the event loop's thread, where every
 """
 
@@ -67,9 +67,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

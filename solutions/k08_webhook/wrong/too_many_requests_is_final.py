@@ -1,9 +1,9 @@
 """429 is treated like every other 4xx.
 
 breaks: 5xx, 429, time-outs and connection errors are tried again.
-caught by: test_retry_after_is_what_is_waited_instead[429-7]
-caught by: test_what_may_pass_is_tried_again[429]
-says: the seconds waited; Retry-After was 7
+caught by: test_the_seconds_in_retry_after_are_waited_instead[429-7]
+caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[429]
+says: the response was 429 with Retry-After: 7, which is waited instead
 """
 
 import asyncio
@@ -67,9 +67,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

@@ -1,8 +1,8 @@
 """The waits grow by one instead of doubling.
 
 breaks: Tried again after 1, 2 and 4 seconds: four attempts at most.
-caught by: test_retry_after_counts_for_one_wait_only
-says: the seconds; only the second response had Retry-After: 9
+caught by: test_retry_after_replaces_one_wait_and_no_other
+says: the others are waited for as usual, 1 and 4 seconds
 """
 
 import asyncio
@@ -67,9 +67,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

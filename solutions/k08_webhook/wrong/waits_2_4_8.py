@@ -1,8 +1,8 @@
 """The exponent starts at one, so the waits are 2, 4 and 8 seconds.
 
 breaks: Tried again after 1, 2 and 4 seconds: four attempts at most.
-caught by: test_what_may_pass_is_tried_again[500]
-says: the seconds between the calls
+caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[500]
+says: the seconds between the first attempt and the second
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The loop sleeps at its top, so the first attempt is late and each wait is one step too long.
 
 breaks: Tried again after 1, 2 and 4 seconds: four attempts at most.
-caught by: test_what_may_pass_is_tried_again[500]
-says: the seconds between the calls
+caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[500]
+says: the seconds between the first attempt and the second
 """
 
 import asyncio
@@ -67,9 +67,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     try:

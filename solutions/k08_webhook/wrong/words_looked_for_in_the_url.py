@@ -2,7 +2,7 @@ r"""The forbidden words are looked for in the whole URL, so honest ones are refu
 
 breaks: POST /payments answers 202 with the payment's id.
 caught by: test_a_callback_that_leads_outside_is_accepted[names]
-says: the status of 'https://localhost\.example\.com/hook'
+says: the host of https://localhost\.example\.com/hook is neither localhost
 """
 
 import asyncio
@@ -65,9 +65,9 @@ def leads_outside(url: str) -> bool:
     """Whether `url` is https and names neither this machine nor a network behind it."""
     try:
         parsed = httpx.URL(url)
+        host = parsed.host.rstrip(".")
     except (httpx.InvalidURL, ValueError):
         return False
-    host = parsed.host.rstrip(".")
     if parsed.scheme != "https" or host in ("", "localhost"):
         return False
     if any(word in url for word in ("localhost", "127.", "10.", "192.168.")):
