@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dojo import audit
+from dojo import audit, debugger
 from dojo.holds import Hold
 from dojo.timeline import owner, witness
 
@@ -173,7 +173,7 @@ def _seen(path: object, mode: str | None, flags: int) -> None:
     if _disk is None or isinstance(path, int):
         return
     name = _disk.name_of(path)
-    if name is not None and not name.startswith("shop.db"):
+    if name is not None and not name.startswith("shop.db") and not debugger.reads():
         writing = bool(flags & (os.O_WRONLY | os.O_RDWR)) if flags else _writes(mode or "r")
         _disk.opened(name, writing=writing)
 

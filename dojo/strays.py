@@ -238,10 +238,13 @@ def install() -> None:
 
     @functools.wraps(start)
     def watched_start(self: threading.Thread) -> None:
-        moments = owner() if witness() else None
+        if witness() is None:
+            return start(self)
+        # Whoever started it, the process must not wait for a thread that never ends.
+        self.daemon = True
+        moments = owner()
         if moments is None:
             return start(self)
-        self.daemon = True
         if not _is_pool_worker(self):
             _delay(self, moments)
         start(self)
