@@ -196,6 +196,11 @@ def held(number: int) -> Hold | None:
     return None if hold is None or hold.released else hold
 
 
+def held_back() -> bool:
+    """Whether anything stands at a hold now."""
+    return any(hold.reached and not hold.released for hold in _all)
+
+
 def held_threads() -> int:
     """How many worker threads stand at holds now."""
     return sum(hold.threads for hold in _all if not hold.released)

@@ -14,7 +14,7 @@ from types import CodeType, ModuleType
 from fastapi import FastAPI
 
 from dojo.catalogue import Kata
-from dojo.limit import Overtime
+from dojo.limit import Overtime, rung
 
 
 class NoSolutions(Exception):
@@ -183,9 +183,10 @@ def _check_app(module: ModuleType, file: Path) -> None:
 
 
 def _why_not(error: BaseException, file: Path) -> DoesNotLoad:
-    if isinstance(error, Overtime):
-        reason = f"it did not finish importing: {error.where}"
-        return DoesNotLoad(file, error.line, reason, late=True)
+    overtime = error if isinstance(error, Overtime) else rung()
+    if overtime is not None:
+        reason = f"it did not finish importing: {overtime.where}"
+        return DoesNotLoad(file, overtime.line, reason, late=True)
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file
     ]

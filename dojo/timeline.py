@@ -13,6 +13,10 @@ from typing import Any
 
 MOMENTS = ("request", "response", "finished")
 
+# The most that is kept: of sleeps in a row, and of all.
+SLEEPS = 100
+EVENTS = 10_000
+
 
 @dataclass(eq=False)
 class Moments:
@@ -71,13 +75,15 @@ def _copying(thread: int) -> Generator[tuple[list[Event], int], Event | None, No
 class Timeline:
     """What happened, in order.
 
-    Any thread may add to it; `under_way` counts exchanges begun and not finished.
+    Any thread may add to it; `under_way` counts exchanges begun and not finished. What goes on
+    without end does not fill the memory: see `EVENTS`.
     """
 
     loop_thread: int = field(default_factory=threading.get_ident)
     events: list[Event] = field(default_factory=list)
     under_way: int = 0
     marked: list[Event] = field(default_factory=list)
+    sleeps: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _copy: Generator[tuple[list[Event], int], Event | None, None] = field(init=False, repr=False)
 
@@ -108,8 +114,11 @@ class Timeline:
             blocking=blocking,
         )
         with self._lock:
-            self.events.append(event)
-            self._copy.send(event)
+            # How often somebody slept in a row, while nothing else happened.
+            self.sleeps = self.sleeps + 1 if kind == "sleep" else 0
+            if self.sleeps <= SLEEPS and len(self.events) < EVENTS:
+                self.events.append(event)
+                self._copy.send(event)
         return event
 
     def is_untouched(self) -> bool:
