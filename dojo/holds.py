@@ -33,7 +33,7 @@ async def turns(count: int = 20) -> None:
 
 async def until(happened: Callable[[], bool], seconds: float | None = None) -> bool:
     """Wait for something that is about to happen, at most 2 s of real time; whether it did."""
-    left = SECONDS if seconds is None else seconds
+    left = whole = SECONDS if seconds is None else seconds
     last = clock()
     came = False
 
@@ -43,7 +43,9 @@ async def until(happened: Callable[[], bool], seconds: float | None = None) -> b
         # While the loop stands still, nothing can happen that is waited for here.
         last, passed = clock(), clock() - last
         left -= min(passed, TURN)
-        return came or (left < 0 and not debugger.waits())
+        if left < 0 and debugger.waits():
+            left = whole
+        return came or left < 0
 
     await _wait_for(over, eager=8)
     return came

@@ -8,7 +8,7 @@ import gc
 import os
 import shlex
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +18,6 @@ import pytest
 from dojo import finding, fixtures, limit
 from dojo.board import Board
 from dojo.catalogue import BrokenCatalogue, Kata, read_catalogue
-from dojo.exchange import NoResponse
 from dojo.fixtures import KATA, SOLUTIONS, STAGE
 from dojo.solutions import NoSolutions, Solutions, find_solutions
 from dojo.timeline import Order, witness
@@ -259,27 +258,29 @@ def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[Any]) -> 
     if not isinstance(node, pytest.Item) or KATA not in node.stash or call.excinfo is None:
         return
     error = call.excinfo.value
-    if isinstance(error, NoResponse) and error.cause is not None:
-        error = error.cause
-    trimmed = _up_to_the_solution(error.__traceback__)
+    scene = node.stash.get(STAGE, None)
+    exchanges = scene.client.exchanges if scene is not None and scene.client is not None else []
+    raised = [exchange.raised for exchange in exchanges if exchange.raised is not None]
+    for shown in (error, *reversed(raised)):
+        if trimmed := _up_to(_is_of_a_solution, shown.__traceback__):
+            break
+    else:
+        shown, trimmed = error, _up_to(_is_of_a_spec, error.__traceback__)
     if trimmed is not None:
-        call.excinfo = pytest.ExceptionInfo.from_exception(error.with_traceback(trimmed))
+        call.excinfo = pytest.ExceptionInfo.from_exception(shown.with_traceback(trimmed))
 
 
-def _up_to_the_solution(tb: TracebackType | None) -> TracebackType | None:
-    """The traceback up to its last frame of a solution; where there is none, of a spec."""
+def _up_to(mine: Callable[[TracebackType], bool], tb: TracebackType | None) -> TracebackType | None:
+    """The traceback up to the last frame that is `mine`; None where there is none."""
     links = []
     while tb is not None:
         links.append(tb)
         tb = tb.tb_next
-    for mine in (_is_of_a_solution, _is_of_a_spec):
-        last = max((n for n, link in enumerate(links) if mine(link)), default=-1)
-        if last >= 0:
-            shown = None
-            for link in reversed(links[: last + 1]):
-                shown = TracebackType(shown, link.tb_frame, link.tb_lasti, link.tb_lineno)
-            return shown
-    return None
+    last = max((number for number, link in enumerate(links) if mine(link)), default=-1)
+    shown = None
+    for link in reversed(links[: last + 1]):
+        shown = TracebackType(shown, link.tb_frame, link.tb_lasti, link.tb_lineno)
+    return shown
 
 
 def _is_of_a_solution(link: TracebackType) -> bool:
