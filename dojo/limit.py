@@ -107,7 +107,7 @@ class DidNotEnd(AssertionError):
     """An exchange was given up."""
 
 
-class CutOff(Exception):
+class CutOff(AssertionError):
     """What a finalizer ended with that would have kept the others from running."""
 
 
@@ -179,6 +179,8 @@ class Alarm:
             if _alarm is self and self.round == round_:
                 for task in asyncio.all_tasks(loop):
                     task.cancel()
+                    if self.rings > STUBBORN:
+                        _abandon(task)
                 if self.rings > STUBBORN:
                     loop.stop()
 
@@ -245,6 +247,12 @@ def starved() -> float:
     except OSError:
         return 0.0
     return total / 1e9
+
+
+def _abandon(task: asyncio.Task[Any]) -> None:
+    """Let a task that cannot be cancelled live for ever: it would protest at its end."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
 
 
 def _last_words(text: str) -> None:
@@ -333,6 +341,22 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     yield from _within_the_limit()
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: Any
+) -> Generator[None, Any, Any]:
+    """A fixture that is broken off has failed, which pytest notes for an `Exception` only: the next
+    spec would find it neither set up nor torn down."""
+    try:
+        return (yield)
+    except (Exception, OutcomeException):
+        raise
+    except BaseException as error:
+        key = fixturedef.cache_key(request)
+        fixturedef.cached_result = (None, key, (error, error.__traceback__))
+        raise
+
+
 def pytest_enter_pdb() -> None:
     debugger.enter()
 
@@ -369,7 +393,10 @@ def _protect_finalizers(item: pytest.Item) -> None:
             except (Exception, KeyboardInterrupt, OutcomeException):
                 raise
             except BaseException as error:
-                raise CutOff(f"the teardown was cut off: {type(error).__name__}") from error
+                raise CutOff(
+                    f"{type(error).__name__} when the app was shut down: "
+                    "it must not end the process that it lives in"
+                ) from error
 
         return run
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from dojo import finding, fixtures, limit
+from dojo import finding, fixtures, limit, process
 from dojo.board import Board
 from dojo.catalogue import BrokenCatalogue, Kata, read_catalogue
 from dojo.fixtures import KATA, SOLUTIONS, STAGE
@@ -26,7 +26,9 @@ KATAS = pytest.StashKey[dict[str, Kata]]()
 BOARD = pytest.StashKey[Board]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    if pluginmanager.is_blocked("asyncio"):
+        raise pytest.UsageError("the specs need pytest-asyncio: leave out `-p no:asyncio`")
     group = parser.getgroup("dojo", "katas about background tasks")
     group.addoption(
         "--solutions",
@@ -51,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(config.stash[BOARD], "dojo-board")
     config.pluginmanager.register(fixtures, "dojo-fixtures")
     config.pluginmanager.register(limit, "dojo-limit")
+    config.pluginmanager.register(process, "dojo-process")
     config.pluginmanager.register(Patience(), "dojo-patience")
     if solutions.kata is not None and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         config.args = [str(solutions.kata.spec_file)]

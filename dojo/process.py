@@ -23,13 +23,61 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 Undo = Callable[[], object]
 
+_lent: dict[str, Any] = {}
+_put_in_place: list[Any] = []
 _kept_alive: list[object] = []
+
+
+def hold_streams() -> None:
+    """Hold what stands in the place of a standard stream, before pytest takes it out.
+
+    A wrapper of a stream that nobody holds closes it, and with it what pytest writes to.
+    """
+    for name, ours in _lent.items():
+        stream = getattr(sys, name)
+        if stream is not ours and not any(stream is one for one in _put_in_place):
+            _put_in_place.append(stream)
+        if stream is not ours:
+            with contextlib.suppress(Exception):
+                stream.flush()
+
+
+def _let_go_of_streams() -> None:
+    """Take the wrappers off; what they wrapped stays open as long as the process lives."""
+    for stream in _put_in_place:
+        kept: object = stream
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(Exception):
+                kept = stream.detach()
+        _kept_alive.append(kept)
+    _put_in_place.clear()
+    _lent.clear()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    yield from _holding_streams()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    yield from _holding_streams()
+
+
+def _holding_streams() -> Generator[None, None, None]:
+    """The innermost of all that is wrapped around a phase, inside of pytest's capture."""
+    try:
+        yield
+    finally:
+        hold_streams()
 
 
 def _attribute(owner: Any, name: str) -> Callable[[], Undo]:
@@ -63,26 +111,18 @@ def _value(read: Callable[[], Any], write: Callable[[Any], object]) -> Callable[
 
 
 def _stream(name: str) -> Callable[[], Undo]:
-    """One of the standard streams.
-
-    What stands in its place stays alive: a wrapper of a stream closes it when it is thrown away,
-    and with it what pytest writes to.
-    """
+    """One of the standard streams, and how it is set up."""
 
     def look() -> Undo:
-        before = getattr(sys, name)
+        before = _lent[name] = getattr(sys, name)
         text = before if isinstance(before, io.TextIOWrapper) else None
-        set_up = text and (text.encoding, text.errors, text.line_buffering)
+        set_up = _set_up(text) if text else None
 
         def undo() -> None:
-            now = getattr(sys, name)
-            if now is not before:
-                with contextlib.suppress(Exception):
-                    now.flush()
-                _kept_alive.append(now)
-                setattr(sys, name, before)
-            if text and not text.closed and set_up != (now_is := _set_up(text)) and now_is:
-                encoding, errors, line_buffering = set_up or ("utf-8", None, False)
+            hold_streams()
+            setattr(sys, name, before)
+            if text and set_up and not text.closed and _set_up(text) != set_up:
+                encoding, errors, line_buffering = set_up
                 text.reconfigure(encoding=encoding, errors=errors, line_buffering=line_buffering)
 
         return undo
@@ -268,3 +308,4 @@ def put_back() -> Iterator[None]:
         for _, undo in reversed(undone):
             with contextlib.suppress(Exception):
                 undo()
+        _let_go_of_streams()
