@@ -180,7 +180,7 @@ class Alarm:
                 for task in asyncio.all_tasks(loop):
                     task.cancel()
                     if self.rings > STUBBORN:
-                        _abandon(task)
+                        abandon(task)
                 if self.rings > STUBBORN:
                     loop.stop()
 
@@ -249,8 +249,25 @@ def starved() -> float:
     return total / 1e9
 
 
-def _abandon(task: asyncio.Task[Any]) -> None:
-    """Let a task that cannot be cancelled live for ever: it would protest at its end."""
+async def give_up_tasks(before: set[asyncio.Task[Any]]) -> None:
+    """Cancel all tasks that were started since `before`, and leave those alone that will not end:
+    whoever closes the loop would wait for them."""
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    try:
+        if left:
+            await asyncio.wait(left, timeout=TICK)
+    finally:
+        for task in left:
+            if not task.done():
+                abandon(task)
+
+
+def abandon(task: asyncio.Task[Any]) -> None:
+    """Let a task that cannot be cancelled live for ever, unknown to its loop: it would protest at
+    its end."""
+    asyncio.tasks._unregister_task(task)
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
 

@@ -128,14 +128,18 @@ async def client_of(app: App, scene: Stage) -> AsyncIterator[Client]:
     down."""
     loop = asyncio.get_running_loop()
     strays.watch_loop(loop)
+    tasks = asyncio.all_tasks()
     scene.client = Client(app, scene.timeline)
     with _pool_of_its_own(loop):
-        async with running(app, scene.client.state):
-            try:
-                yield scene.client
-            finally:
-                holds.release_all()
-                await scene.client.close()
+        try:
+            async with running(app, scene.client.state):
+                try:
+                    yield scene.client
+                finally:
+                    holds.release_all()
+                    await scene.client.close()
+        finally:
+            await limit.give_up_tasks(tasks)
 
 
 @contextmanager
