@@ -31,53 +31,86 @@ import pytest
 
 Undo = Callable[[], object]
 
-_lent: dict[str, Any] = {}
-_put_in_place: list[Any] = []
-_kept_alive: list[object] = []
+
+class _Lent(io.BufferedIOBase):
+    """What is written goes on to a stream that whoever writes cannot close."""
+
+    def __init__(self, stream: Any) -> None:
+        self._to = stream
+
+    def write(self, data: Any) -> int:
+        return int(self._to.write(data))
+
+    def flush(self) -> None:
+        with contextlib.suppress(ValueError):
+            self._to.flush()
+
+    def close(self) -> None:
+        self.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return int(self._to.fileno())
+
+    def isatty(self) -> bool:
+        return bool(self._to.isatty())
 
 
-def hold_streams() -> None:
-    """Hold what stands in the place of a standard stream, before pytest takes it out.
+def _lent(stream: Any) -> Any:
+    """A stand-in for a stream of text.
 
-    A wrapper of a stream that nobody holds closes it, and with it what pytest writes to.
+    A wrapper round `sys.stdout.buffer` closes it when it is thrown away: it must not be pytest's.
     """
-    for name, ours in _lent.items():
-        stream = getattr(sys, name)
-        if stream is not ours and not any(stream is one for one in _put_in_place):
-            _put_in_place.append(stream)
-        if stream is not ours:
-            with contextlib.suppress(Exception):
-                stream.flush()
+    if not isinstance(stream, io.TextIOWrapper) or stream.closed:
+        return stream
+    stream.flush()
+    return io.TextIOWrapper(
+        _Lent(stream.buffer),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        newline=None if stream in (sys.__stdout__, sys.__stderr__) else "",
+        line_buffering=stream.line_buffering,
+        write_through=True,
+    )
 
 
-def _let_go_of_streams() -> None:
-    """Take the wrappers off; what they wrapped stays open as long as the process lives."""
-    for stream in _put_in_place:
-        kept: object = stream
-        if isinstance(stream, io.TextIOWrapper):
-            with contextlib.suppress(Exception):
-                kept = stream.detach()
-        _kept_alive.append(kept)
-    _put_in_place.clear()
-    _lent.clear()
-
-
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_setup() -> Generator[None, None, None]:
-    yield from _holding_streams()
-
-
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_call() -> Generator[None, None, None]:
-    yield from _holding_streams()
-
-
-def _holding_streams() -> Generator[None, None, None]:
-    """The innermost of all that is wrapped around a phase, inside of pytest's capture."""
+@contextmanager
+def streams_lent() -> Iterator[None]:
+    """Lend the standard streams for the block, and take back what is there in their place."""
+    own = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _lent(sys.stdout), _lent(sys.stderr)
     try:
         yield
     finally:
-        hold_streams()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        sys.stdout, sys.stderr = own
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    yield from _lending(item)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    yield from _lending(item)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    yield from _lending(item)
+
+
+def _lending(item: pytest.Item) -> Generator[None, None, None]:
+    """The innermost of all that is wrapped round a phase of a spec, inside of pytest's capture."""
+    if item.get_closest_marker("dojo_limit") is None:
+        return (yield)
+    with streams_lent():
+        return (yield)
 
 
 def _attribute(owner: Any, name: str) -> Callable[[], Undo]:
@@ -108,30 +141,6 @@ def _value(read: Callable[[], Any], write: Callable[[Any], object]) -> Callable[
         return undo
 
     return look
-
-
-def _stream(name: str) -> Callable[[], Undo]:
-    """One of the standard streams, and how it is set up."""
-
-    def look() -> Undo:
-        before = _lent[name] = getattr(sys, name)
-        text = before if isinstance(before, io.TextIOWrapper) else None
-        set_up = _set_up(text) if text else None
-
-        def undo() -> None:
-            hold_streams()
-            setattr(sys, name, before)
-            if text and set_up and not text.closed and _set_up(text) != set_up:
-                encoding, errors, line_buffering = set_up
-                text.reconfigure(encoding=encoding, errors=errors, line_buffering=line_buffering)
-
-        return undo
-
-    return look
-
-
-def _set_up(text: io.TextIOWrapper) -> tuple[str, str | None, bool]:
-    return text.encoding, text.errors, text.line_buffering
 
 
 def _list(owner: Any, name: str) -> Callable[[], Undo]:
@@ -231,11 +240,9 @@ def _seed() -> Undo:
 
 
 # What, and why somebody changes it. The working directory and `logging` are put back where they are
-# made: `dojo.stage`, `dojo.logs`.
+# made: `dojo.stage`, `dojo.logs`; `sys.stdout` and `sys.stderr` are lent.
 KEPT: tuple[tuple[str, str, Callable[[], Undo]], ...] = (
-    ("sys.stdout", "UTF-8 on a console of Windows", _stream("stdout")),
-    ("sys.stderr", "UTF-8 on a console of Windows", _stream("stderr")),
-    ("sys.stdin", "a test without a keyboard", _stream("stdin")),
+    ("sys.stdin", "a test without a keyboard", _attribute(sys, "stdin")),
     ("sys.excepthook", "tracebacks in colour", _attribute(sys, "excepthook")),
     ("sys.unraisablehook", "a log of what goes wrong", _attribute(sys, "unraisablehook")),
     ("threading.excepthook", "a log of what goes wrong", _attribute(threading, "excepthook")),
@@ -308,4 +315,3 @@ def put_back() -> Iterator[None]:
         for _, undo in reversed(undone):
             with contextlib.suppress(Exception):
                 undo()
-        _let_go_of_streams()
