@@ -24,7 +24,7 @@ from dojo.timeline import owner, witness
 # Sleeps in a row that cost nothing; what the others really take, so that whoever waits for somebody
 # else gives him the time; and how many there may be while nothing happens, if they are this long:
 # somebody may sleep through two minutes in short naps.
-AT_ONCE = 50
+AT_ONCE = 500
 PAUSE = 0.001
 IN_VAIN = 1_000
 LONG = 200.0
