@@ -208,7 +208,7 @@ def test_the_word_of_advice_is_for_nobody_else(pytester):
     pytester.makeconftest("def pytest_addoption(parser): parser.addoption('--solutions')")
     pytester.makepyfile("def test_it(pytestconfig): assert pytestconfig.getoption('solutions')")
 
-    pytester.runpytest_subprocess("--solutions", "/").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("--solutions", ".").assert_outcomes(passed=1)
 
 
 def test_specs_run_in_the_order_of_the_file(project):
@@ -231,10 +231,12 @@ def test_a_style_of_tracebacks_leaves_them_to_pytest(project, style):
     """`--tb` means what it means everywhere."""
     project.add(KATA, changed("    with open", "    1 / 0\n    with open"))
 
-    result = project.run(f"--tb={style}", "-k", "only_after_the_response")
+    result = project.pytester.runpytest_subprocess(
+        "-p", "no:randomly", f"--tb={style}", "-k", "only_after_the_response"
+    )
 
     assert "test_k01_notification_log.py" in result.stdout.str().partition("= FAILURES =")[2]
-    assert "timeline" not in said(result)
+    assert "\n  timeline\n" not in said(result)
     assert lights(result) == {"k01": "red"}
 
 
