@@ -125,6 +125,9 @@ class Board:
         for outcome in ("failed", "error"):
             taken[outcome] = stats.get(outcome, [])
             stats[outcome] = [r for r in taken[outcome] if not hasattr(r, "finding")]
+        lines_asked_for = _lines_are_asked_for(self.config)
+        if lines_asked_for:
+            listed, terminalreporter.reportchars = terminalreporter.reportchars, ""
         try:
             yield
         finally:
@@ -134,6 +137,9 @@ class Board:
                     del stats[outcome]
         screen = Screen(self, terminalreporter)
         screen.show_details()
+        if lines_asked_for:
+            terminalreporter.reportchars = listed
+            terminalreporter.short_test_summary()
         screen.show_board()
         return None
 
@@ -274,6 +280,15 @@ def _shown(path: Path) -> str:
         return os.path.relpath(path)
     except ValueError:  # another drive, on Windows
         return str(path)
+
+
+def _lines_are_asked_for(config: pytest.Config) -> bool:
+    """Whether somebody wants pytest's line of each red spec: `-rf`."""
+    named = any(str(arg).startswith("-r") for arg in config.invocation_params.args)
+    return named or config.getoption("reportchars") != _DEFAULT_REPORT
+
+
+_DEFAULT_REPORT = "fE"  # what pytest lists where nothing is said
 
 
 def _files_named(config: pytest.Config) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,10 +20,18 @@ from typing import Any
 
 import anyio
 
-from dojo.holds import Hold, turns
+from dojo.holds import Hold, held_back, turns
+from dojo.limit import WaitsForItself, place_of
 from dojo.strays import put_loops_on
 from dojo.timeline import owner, witness
 
+# Sleeps in a row that cost nothing; what the others really take, so that whoever waits for somebody
+# else gives him the time; and how many there may be while nothing happens, if they are this long:
+# somebody may sleep through two minutes in short naps.
+AT_ONCE = 500
+PAUSE = 0.001
+IN_VAIN = 1_000
+LONG = 200.0
 START = datetime(2026, 1, 15, 12, 0, tzinfo=timezone.utc)
 STOP_WATCHES = ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
 
@@ -45,6 +54,7 @@ _real_time_sleep = time.sleep
 _real_asyncio_sleep = asyncio.sleep
 _real_anyio_sleep = anyio.sleep
 _clock: Clock | None = None
+_slept = 0.0
 
 
 class Clock:
@@ -158,10 +168,21 @@ def install() -> None:
     anyio.sleep = _anyio_sleep
 
 
-def _note(seconds: float, *, blocking: bool) -> None:
+def _note(seconds: float, *, blocking: bool) -> float:
+    """Note a sleep; gives the seconds that it really takes.
+
+    Raises `WaitsForItself` where somebody sleeps on and on and nothing happens.
+    """
+    global _slept
     timeline = witness()
-    if timeline is not None:
-        timeline.record("sleep", f"{seconds:g} s", blocking=blocking)
+    if timeline is None:
+        return 0.0
+    timeline.record("sleep", f"{seconds:g} s", blocking=blocking)
+    _slept = seconds if timeline.sleeps <= 1 else _slept + seconds
+    in_vain = timeline.sleeps >= (IN_VAIN if _slept >= LONG else 3 * IN_VAIN)
+    if in_vain and not held_back():
+        raise WaitsForItself(timeline.sleeps, place_of(sys._getframe()))
+    return PAUSE if timeline.sleeps > AT_ONCE else 0.0
 
 
 def _is_the_solutions() -> bool:
@@ -173,7 +194,9 @@ def _time_sleep(seconds: float, /) -> None:
         return _real_time_sleep(seconds)
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
-    _note(seconds, blocking=True)
+    pause = _note(seconds, blocking=True)
+    if pause:
+        _real_time_sleep(pause)
     if _clock is not None:
         hold = _clock.held()
         if hold is not None:
@@ -195,7 +218,9 @@ async def _anyio_sleep(delay: float) -> None:
 
 
 async def _pass(seconds: float) -> None:
-    _note(seconds, blocking=False)
+    pause = _note(seconds, blocking=False)
+    if pause:
+        await _real_asyncio_sleep(pause)
     if _clock is not None:
         hold = _clock.held()
         if hold is not None:

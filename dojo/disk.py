@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dojo import audit
+from dojo import audit, debugger
 from dojo.holds import Hold
 from dojo.timeline import by_the_solution, owner, witness
 
@@ -419,7 +419,7 @@ def _seen(path: object, mode: str | None, flags: int) -> None:
         # `tempfile` opens a folder to have a file without a name in it.
         if not _is_folder(path):
             _disk.opened(name, writing=True)
-    elif not _is_no_file(name):
+    elif not _is_no_file(name) and not debugger.reads():
         _disk.opened(name, writing=False)
 
 

@@ -24,7 +24,7 @@ import httpx
 
 from dojo import strays
 from dojo.holds import SECONDS, held, until
-from dojo.limit import where_it_is
+from dojo.limit import DidNotEnd, where_it_is
 from dojo.timeline import Moments, Timeline, here, task_works_for
 
 Scope = MutableMapping[str, Any]
@@ -183,9 +183,7 @@ class Exchange:
         self.release()
         if not await until(lambda: self.finished, seconds=2 * SECONDS):
             done = "responded, but its tasks did not end" if self.responded else "did not respond"
-            raise AssertionError(
-                f"{self._name} {done} within {2 * SECONDS:g} s: {where_it_is()[0]}"
-            )
+            raise DidNotEnd(f"{self._name} {done} within {2 * SECONDS:g} s: {where_it_is()[0]}")
         self._check_raised()
         if self.left_behind:
             raise AssertionError(self.left_behind)

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from dojo import debugger
 from dojo.timeline import Moments, owner, witness
 
 SECONDS = 2.0
+TURN = 0.1
 
 # Bound here, before anybody freezes or replaces the ones in their modules.
 real_pause = time.sleep
@@ -31,13 +33,19 @@ async def turns(count: int = 20) -> None:
 
 async def until(happened: Callable[[], bool], seconds: float | None = None) -> bool:
     """Wait for something that is about to happen, at most 2 s of real time; whether it did."""
-    end = clock() + (SECONDS if seconds is None else seconds)
+    left = whole = SECONDS if seconds is None else seconds
+    last = clock()
     came = False
 
     def over() -> bool:
-        nonlocal came
+        nonlocal came, last, left
         came = happened()
-        return came or clock() > end
+        # While the loop stands still, nothing can happen that is waited for here.
+        last, passed = clock(), clock() - last
+        left -= min(passed, TURN)
+        if left < 0 and debugger.waits():
+            left = whole
+        return came or left < 0
 
     await _wait_for(over, eager=8)
     return came
@@ -193,6 +201,11 @@ def held(number: int) -> Hold | None:
     if hold is None or hold.released:
         hold = _waiting.get(number)
     return None if hold is None or hold.released else hold
+
+
+def held_back() -> bool:
+    """Whether anything stands at a hold now."""
+    return any(hold.reached and not hold.released for hold in _all)
 
 
 def held_threads() -> int:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from dojo.exchange import App
+from dojo.limit import during
 
 
 @asynccontextmanager
@@ -41,8 +42,11 @@ async def running(app: App, state: dict[str, Any]) -> AsyncIterator[None]:
             await replies.put({"type": "ended"})
 
     task = asyncio.create_task(run())
+    # What it ends with is looked at below, unless the spec has been broken off.
+    task.add_done_callback(lambda task: task.cancelled() or task.exception())
     await events.put("startup")
-    reply = await replies.get()
+    with during("the start-up of the app"):
+        reply = await replies.get()
     if reply["type"] not in ("lifespan.startup.complete", "ended"):
         said = str(reply.get("message", "")).strip().rpartition("\n")[2]
         raise AssertionError(f"the app does not start up: {said}")
@@ -50,4 +54,7 @@ async def running(app: App, state: dict[str, Any]) -> AsyncIterator[None]:
         yield
     finally:
         await events.put("shutdown")
-        await task
+        with during("the shutdown of the app"):
+            await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error

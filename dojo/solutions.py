@@ -14,7 +14,7 @@ from types import CodeType, ModuleType
 from fastapi import FastAPI
 
 from dojo.catalogue import Kata
-from dojo.limit import Overtime
+from dojo.limit import Overtime, rung
 
 
 class NoSolutions(Exception):
@@ -29,6 +29,7 @@ class DoesNotLoad(Exception):
     line: int
     reason: str
     source: str = ""
+    late: bool = False
 
     def __str__(self) -> str:
         where = f"{self.file.name}:{self.line}" if self.line else self.file.name
@@ -96,14 +97,14 @@ def _kata_named_in(path: Path, katas: dict[str, Kata]) -> Kata | None:
 
 _failures: dict[tuple[Path, int, int], DoesNotLoad] = {}
 _compiled: dict[tuple[Path, int, int], CodeType] = {}
+_late: set[tuple[Path, int, int]] = set()
 
 
 def load_solution(kata: Kata, file: Path) -> ModuleType:
     """The solution's module, executed anew, with its `app`.
 
-    A solution that failed once is not executed again while its file stays the same, so that one
-    that never finishes importing costs its time limit once and not once a spec. Raises
-    `DoesNotLoad`.
+    A solution that failed is not executed again while its file stays the same. One that did not
+    finish importing is tried twice, since the machine may have been busy. Raises `DoesNotLoad`.
     """
     if not file.is_file():
         raise DoesNotLoad(file, 0, "there is no such file")
@@ -116,7 +117,10 @@ def load_solution(kata: Kata, file: Path) -> ModuleType:
             _compiled[key] = _compile(file)
         return _execute(_compiled[key], f"katas.{kata.name}.app", file)
     except DoesNotLoad as failure:
-        _failures[key] = failure
+        if failure.late and key not in _late:
+            _late.add(key)
+        else:
+            _failures[key] = failure
         raise
 
 
@@ -179,8 +183,10 @@ def _check_app(module: ModuleType, file: Path) -> None:
 
 
 def _why_not(error: BaseException, file: Path) -> DoesNotLoad:
-    if isinstance(error, Overtime):
-        return DoesNotLoad(file, error.line, f"it did not finish importing: {error.where}")
+    overtime = error if isinstance(error, Overtime) else rung()
+    if overtime is not None:
+        reason = f"it did not finish importing: {overtime.where}"
+        return DoesNotLoad(file, overtime.line, reason, late=True)
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file
     ]

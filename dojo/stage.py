@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +19,10 @@ from dojo import (
     disk,
     holds,
     images,
+    limit,
     network,
     postbox,
+    process,
     services,
     solutions,
     strays,
@@ -62,8 +66,9 @@ def stage(directory: Path) -> Iterator[Stage]:
     services.install()
     clock.install()
     before = Path.cwd()
-    os.chdir(directory)
-    with logging_observed() as logs:
+    threads = set(threading.enumerate())
+    with process.put_back(), logging_observed() as logs:
+        os.chdir(directory)
         scene = Stage(
             directory=directory,
             timeline=timeline.Timeline(),
@@ -85,6 +90,7 @@ def stage(directory: Path) -> Iterator[Stage]:
         finally:
             holds.release_all()
             strays.forget()
+            limit.give_up_threads(threads)
             database.use(None)
             disk.use(None)
             postbox.use(None)
@@ -120,11 +126,29 @@ def loaded(kata: Kata, file: Path) -> Iterator[ModuleType]:
 async def client_of(app: App, scene: Stage) -> AsyncIterator[Client]:
     """A client of an app that has started up; it ends what is still under way, and shuts the app
     down."""
-    strays.watch_loop(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    strays.watch_loop(loop)
+    tasks = asyncio.all_tasks()
     scene.client = Client(app, scene.timeline)
-    async with running(app, scene.client.state):
+    with _pool_of_its_own(loop):
         try:
-            yield scene.client
+            async with running(app, scene.client.state):
+                try:
+                    yield scene.client
+                finally:
+                    holds.release_all()
+                    await scene.client.close()
         finally:
-            holds.release_all()
-            await scene.client.close()
+            await limit.give_up_tasks(tasks)
+
+
+@contextmanager
+def _pool_of_its_own(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """A pool for `asyncio.to_thread` that nobody waits for: one of its jobs may never end."""
+    pool = ThreadPoolExecutor(thread_name_prefix="asyncio")
+    loop.set_default_executor(pool)
+    try:
+        yield
+    finally:
+        pool.shutdown(wait=False)
+        loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))

@@ -250,12 +250,15 @@ def install() -> None:
 
     @functools.wraps(start)
     def watched_start(self: threading.Thread) -> None:
-        moments = bound() if witness() else None
+        if witness() is None:
+            return start(self)
+        # Whoever started it, the process must not wait for a thread that never ends.
+        self.daemon = True
+        moments = bound()
         if moments is None:
             if witness() and by_the_solution():
                 works_for_the_app(self)
             return start(self)
-        self.daemon = True
         if not _is_pool_worker(self):
             _delay(self, moments)
         start(self)

@@ -23,6 +23,10 @@ ENDPOINTS = (
     "starlette._exception_handler",
 )
 
+# The most that is kept: of sleeps in a row, and of all.
+SLEEPS = 100
+EVENTS = 10_000
+
 
 @dataclass(eq=False)
 class Moments:
@@ -84,7 +88,7 @@ class Timeline:
     """What happened, in order.
 
     Any thread may add to it; `under_way` counts exchanges begun and not finished, and `in_flight`
-    are those whose app is at work.
+    are those whose app is at work. What goes on without end does not fill the memory: see `EVENTS`.
     """
 
     loop_thread: int = field(default_factory=threading.get_ident)
@@ -92,6 +96,7 @@ class Timeline:
     under_way: int = 0
     in_flight: list[Moments] = field(default_factory=list)
     marked: list[Event] = field(default_factory=list)
+    sleeps: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _copy: Generator[tuple[list[Event], int], Event | None, None] = field(init=False, repr=False)
 
@@ -124,8 +129,11 @@ class Timeline:
             in_middleware=bool(by) and blocking and on_loop and _in_middleware(),
         )
         with self._lock:
-            self.events.append(event)
-            self._copy.send(event)
+            # How often somebody slept in a row, while nothing else happened.
+            self.sleeps = self.sleeps + 1 if kind == "sleep" else 0
+            if self.sleeps <= SLEEPS and len(self.events) < EVENTS:
+                self.events.append(event)
+                self._copy.send(event)
         return event
 
     def is_untouched(self) -> bool:

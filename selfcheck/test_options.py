@@ -14,6 +14,7 @@ from projects import (
     OURS,
     PATIENCE,
     RIGHT,
+    ROOT,
     SPEC,
     Once,
     Project,
@@ -157,3 +158,107 @@ def test_an_answer_that_interrupts_the_run_gets_its_way(project):
     result = project.run()
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
+
+
+ALL = len(re.findall(r"^(?:async )?def test_", (ROOT / SPEC).read_text(encoding="utf-8"), re.M))
+
+
+@pytest.mark.parametrize("place", [f"katas/{KATA}", f"katas/{KATA}/app.py"])
+def test_the_folder_of_a_kata_stands_for_its_specs(project, place):
+    """It is where one works, and what a shell completes."""
+    project.add(KATA, RIGHT)
+    project.add("k02_again")
+
+    result = project.run("--collect-only", "-q", place)
+
+    assert result.ret == pytest.ExitCode.OK
+    assert {line.partition("::")[0] for line in result.outlines if "::" in line} == {SPEC}
+
+
+@pytest.mark.parametrize(
+    ("folder", "specs"), [(f"katas/{KATA}", {"k01"}), ("katas", {"k01", "k02"})]
+)
+def test_pytest_in_the_folder_of_a_kata_runs_its_specs(project, monkeypatch, folder, specs):
+    """Nobody types a path to where he is."""
+    project.add(KATA, RIGHT)
+    project.add("k02_again")
+    monkeypatch.chdir(project.path / folder)
+
+    result = project.run("--collect-only", "-q")
+
+    assert result.ret == pytest.ExitCode.OK
+    assert set(re.findall(r"test_(k\d\d)", result.stdout.str())) == specs
+
+
+def test_solutions_elsewhere_are_named_in_one_word(project, tmp_path_factory):
+    """pytest takes the path for one of its own before it knows the option."""
+    project.add()
+    elsewhere = project.answer(RIGHT, tmp_path_factory.mktemp("else where") / KATA)
+
+    result = project.run("--solutions", elsewhere)
+    in_one_word = project.run(f"--solutions={elsewhere}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: write --solutions={elsewhere} as one word, with `=`: *"])
+    assert lights(in_one_word) == {"k01": "green"}
+
+
+def test_the_word_of_advice_is_for_nobody_else(pytester):
+    """Another project may have an option of this name, and this environment."""
+    pytester.makeconftest("def pytest_addoption(parser): parser.addoption('--solutions')")
+    pytester.makepyfile("def test_it(pytestconfig): assert pytestconfig.getoption('solutions')")
+
+    pytester.runpytest_subprocess("--solutions", ".").assert_outcomes(passed=1)
+
+
+def test_specs_run_in_the_order_of_the_file(project):
+    """Also where pytest-randomly is installed, for who works on the project itself."""
+    pytest.importorskip("pytest_randomly")
+    project.add(KATA, RIGHT)
+
+    def order(*arguments: str) -> list[str]:
+        result = project.pytester.runpytest_subprocess("--collect-only", "-q", *arguments)
+        return [line.partition("::")[2] for line in result.outlines if "::" in line]
+
+    in_order = order()
+    assert len(in_order) == ALL
+    assert in_order == order("-p", "no:randomly")
+    assert in_order != order("--randomly-seed=1")
+
+
+@pytest.mark.parametrize("style", ["long", "native", "line"])
+def test_a_style_of_tracebacks_leaves_them_to_pytest(project, style):
+    """`--tb` means what it means everywhere."""
+    project.add(KATA, changed("    with open", "    1 / 0\n    with open"))
+
+    result = project.pytester.runpytest_subprocess(
+        "-p", "no:randomly", f"--tb={style}", "-k", "only_after_the_response"
+    )
+
+    assert "test_k01_notification_log.py" in result.stdout.str().partition("= FAILURES =")[2]
+    assert "\n  timeline\n" not in said(result)
+    assert lights(result) == {"k01": "red"}
+
+
+def test_the_lines_and_the_log_that_were_asked_for_are_there(project):
+    """`-rf` for who greps, `--log-level` for who looks for something."""
+    logs = "    import logging\n    logging.getLogger('mine').info('seen by me')\n    with open"
+    project.add(KATA, changed("    with open", logs, CALLED))
+    spec = f"{SPEC}::test_the_line_is_written_only_after_the_response"
+
+    asked = project.run("-rf", "--log-level=INFO", spec)
+    silent = project.run(spec)
+
+    asked.stdout.fnmatch_lines(["*seen by me*", f"FAILED {spec}*", "*the board*"])
+    assert "seen by me" not in said(silent)
+    assert "FAILED" not in said(silent)
+
+
+def test_a_run_ends_after_as_many_failures_as_were_asked_for(project):
+    """On one worker and on two."""
+    two_wrong(project)
+
+    assert project.run("--maxfail=2").parseoutcomes()["failed"] == 2
+    result = project.run("--maxfail=2", "-n", "2")
+    assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
+    assert lights(result)

@@ -119,9 +119,9 @@ def test_other_katas_are_not_touched_by_what_does_not_run(amber):
     assert lights(amber)["k99"] == "green"
 
 
-def test_an_import_that_never_ends_costs_its_time_limit_once(amber):
-    """Nine specs would otherwise wait for nine limits."""
-    assert amber.stdout.lines[-1] == "imported once "
+def test_an_import_that_never_ends_costs_its_time_limit_twice(amber):
+    """Nine specs would otherwise wait for nine limits; once may be the machine's fault."""
+    assert amber.stdout.lines[-1] == "imported once once "
     assert "busy at app.py:3 `while True: pass`" in " ".join(part(amber, "k11").split())
 
 

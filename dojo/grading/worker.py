@@ -69,6 +69,8 @@ class Worker:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         session.config.pluginmanager.unregister(name="dojo-board")
+        # Each spec has its points, however the others end.
+        session.config.pluginmanager.unregister(name="dojo-patience")
         for item in session.items:
             if KATA in item.stash:
                 self.items.setdefault(item.stash[KATA].name, []).append(item)
