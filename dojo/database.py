@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dojo.holds import Hold
-from dojo.timeline import owner, witness
+from dojo.timeline import MADE, owner, witness
 
 FILE = "shop.db"
 CHANGES = re.compile(
@@ -37,7 +37,7 @@ class Database:
     def __init__(self, directory: Path) -> None:
         self.file = directory / FILE
         self._holds: list[_Held] = []
-        self._failures: list[tuple[re.Pattern[str], Exception | None]] = []
+        self._failures: list[tuple[str, Exception | None]] = []
 
     def rows(self, query: str, *values: Any) -> list[Row]:
         """What is committed now; an empty list where there is no database yet."""
@@ -86,7 +86,7 @@ class Database:
 
     def fail_queries(self, table: str, error: Exception | None = None) -> None:
         """From now on selects from `table` fail: with an error of the database, or `error`."""
-        self._failures.append((_queries_of(table), error))
+        self._failures.append((table, error))
 
     def heal(self) -> None:
         """From now on nothing fails any more."""
@@ -99,8 +99,11 @@ class Database:
                 held.seen += 1
                 if held.seen > held.after:
                     held.hold.stop_here()
-        for pattern, error in self._failures:
-            if pattern.match(statement):
+        for table, error in self._failures:
+            if _queries_of(table).match(statement):
+                timeline = witness()
+                if timeline is not None:
+                    timeline.record("fault", f"query of {table}: {MADE}", blocking=True)
                 raise error or _database_error(statement)
 
 

@@ -86,19 +86,36 @@ async def witnessed(
         here.reset(token)
 
 
+class Status(int):
+    """A status that knows the exchange whose it is, and whether a spec has found it to be right."""
+
+    exchange: Exchange | None = None
+    expected = False
+
+    def __eq__(self, other: object) -> bool:
+        same = int(self) == other
+        self.expected = self.expected or same
+        return same
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = int.__hash__
+
+
 class Exchange:
     """One request and its response."""
 
     __slots__ = (
         "_client",
         "_complete",
-        "_crashes",
         "_go_on",
         "_left_behind",
         "_request",
         "_started",
         "_task",
         "body",
+        "crashes",
         "headers",
         "moments",
         "raised",
@@ -107,14 +124,14 @@ class Exchange:
 
     def __init__(self, client: Client, request: httpx.Request, *, crashes: bool) -> None:
         self.moments = Moments(next(client.numbers))
-        self.status = 0
+        self.status = Status(0)
         self.headers = httpx.Headers()
         self.body = b""
         self.raised: BaseException | None = None
         self._left_behind: list[str] = []
         self._client = client
         self._request = request
-        self._crashes = crashes
+        self.crashes = crashes
         self._started = False
         self._complete = asyncio.Event()
         self._go_on = asyncio.Event()
@@ -127,6 +144,14 @@ class Exchange:
     @property
     def finished(self) -> bool:
         return self._task is not None and self._task.done()
+
+    @property
+    def app(self) -> App:
+        return self._client.app
+
+    @property
+    def request(self) -> httpx.Request:
+        return self._request
 
     @property
     def responded(self) -> bool:
@@ -156,12 +181,7 @@ class Exchange:
         """
         await until(lambda: self.responded or self.finished or held(self.number) is not None)
         if not self.responded and not self.finished:
-            hold = held(self.number)
-            awaited = hold.what if hold else "something that never comes"
-            raise AssertionError(
-                f"{self._name} is not answered while {awaited} takes its time: "
-                "the client has to wait for it"
-            )
+            raise AssertionError(self._why_no_response_yet())
         if self.finished or self.status >= 500:
             await self.until_finished()
         return self
@@ -175,9 +195,7 @@ class Exchange:
         self.release()
         if not await until(lambda: self.finished, seconds=2 * SECONDS):
             done = "responded, but its tasks did not end" if self.responded else "did not respond"
-            raise AssertionError(
-                f"{self._name} {done} within {2 * SECONDS:g} s: {where_it_is()[0]}"
-            )
+            raise AssertionError(f"{self.name} {done} within {2 * SECONDS:g} s: {where_it_is()[0]}")
         self._check_raised()
         if self.left_behind:
             raise AssertionError(self.left_behind)
@@ -189,9 +207,26 @@ class Exchange:
         if not self._left_behind:
             return ""
         return (
-            f"left behind by {self._name}: {', '.join(self._left_behind)}, still running when "
+            f"left behind by {self.name}: {', '.join(self._left_behind)}, still running when "
             "the exchange had finished. Nobody would wait for it or see it fail: "
             "let a background task do the work"
+        )
+
+    def _why_no_response_yet(self) -> str:
+        hold = held(self.number)
+        if hold is None:
+            return (
+                f"{self.name} got no response within {SECONDS:g} s, although nothing of its own "
+                f"was held up: {where_it_is()[0]}"
+            )
+        if hold.origin:
+            return (
+                f"{hold.what} began before the response of {self.name}, in {hold.origin}: nobody "
+                "waits for it, and nobody sees it fail. Let a background task do the work"
+            )
+        return (
+            f"{self.name} got no response while {hold.what} took its time: "
+            "the client has to wait for it"
         )
 
     async def cancel(self) -> None:
@@ -201,7 +236,7 @@ class Exchange:
             await asyncio.wait([self._task], timeout=0.5)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
         return (
             f"{self._request.method} {self._request.url.raw_path.decode('ascii').partition('?')[0]}"
         )
@@ -220,18 +255,18 @@ class Exchange:
     def no_response(self) -> NoResponse | None:
         """Why a finished exchange has no proper response; None where it has one."""
         error = self.raised
-        may_raise = self._crashes and not isinstance(error, NotImplementedError)
+        may_raise = self.crashes and not isinstance(error, NotImplementedError)
         if not self.finished or (
             self.responded and (error is None or may_raise or self.status < 500)
         ):
             return None
         if error is None:
-            return NoResponse(f"{self._name} ended without a complete response", None)
+            return NoResponse(f"{self.name} ended without a complete response", None)
         if isinstance(error, NotImplementedError):
             what = "is not written yet: it raises NotImplementedError"
         else:
-            what = f"raised {type(error).__name__} instead of answering: {error}"[:500]
-        return NoResponse(f"{self._name} {what}", error)
+            what = f"raised {type(error).__name__} instead of sending a response: {error}"[:1_500]
+        return NoResponse(f"{self.name} {what}", error)
 
     async def _run(self) -> None:
         client = self._client
@@ -288,7 +323,8 @@ class Exchange:
         if message["type"] == "http.response.start":
             if self.status:
                 raise RuntimeError("http.response.start was sent twice")
-            self.status = int(message["status"])
+            self.status = Status(message["status"])
+            self.status.exchange = self
             self.headers = httpx.Headers(list(message.get("headers", ())))
             await strays.settle(self.moments)
             return
@@ -304,7 +340,7 @@ class Exchange:
 
 
 class NoResponse(AssertionError):
-    """The app raised instead of answering; `cause` is what it raised."""
+    """The app raised instead of sending a response; `cause` is what it raised."""
 
     def __init__(self, message: str, cause: BaseException | None) -> None:
         super().__init__(message)

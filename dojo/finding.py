@@ -4,24 +4,30 @@ timeline."""
 from __future__ import annotations
 
 import inspect
+import re
 import traceback
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dojo import learner
+from dojo.causes import cause_of, response_lines, why_disorder
 from dojo.exchange import NoResponse
 from dojo.holds import NeverCame
 from dojo.limit import Overtime
+from dojo.rows import rows
 from dojo.solutions import DoesNotLoad
 from dojo.stage import Stage
-from dojo.timeline import Event, Order, Timeline
+from dojo.tasks import Tasks
+from dojo.timeline import Order, Timeline
+from dojo.values import compared, failed
 
 PRINTED = 2_000
-ROWS = 60
-WIDTH = 400
-DETAIL = 52
-SILENT = ("request", "response", "finished", "raised", "log")
+WIDTH = 1_500
+FRAMES = 12
+NAMES = {"api": "API", "csv": "CSV", "http": "HTTP", "id": "id", "json": "JSON", "png": "PNG"}
+NAMES |= {"ai": "AI", "jpeg": "JPEG", "smtp": "SMTP", "sql": "SQL", "url": "URL", "utc": "UTC"}
+PHRASES = {"utf 8": "UTF-8", "e mail": "e-mail", "time out": "time-out"}
 
 
 @dataclass
@@ -29,6 +35,7 @@ class Finding:
     """A red spec, as plain data that goes through xdist and into a results file.
 
     `asserted` says that an assertion of the spec failed, as opposed to a solution that crashed.
+    Specs with the same `cause` fail for one reason; `node` is the spec's id, as pytest takes it.
     """
 
     kata: str
@@ -42,6 +49,8 @@ class Finding:
     frames: list[str] = field(default_factory=list)
     timeline: list[str] = field(default_factory=list)
     printed: str = ""
+    cause: str = ""
+    node: str = ""
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Finding:
@@ -62,26 +71,52 @@ def title_of(name: str) -> str:
     """The sentence that a spec's name is: `test_the_mail_leaves[no]` is `the mail leaves (no)`."""
     sentence, _, case = name.removeprefix("test_").partition("[")
     case = f" ({case.removesuffix(']')})" if case else ""
-    return sentence.replace("_", " ") + case
+    words = " ".join(NAMES.get(word, word) for word in sentence.split("_"))
+    words = re.sub(r"(?<=[a-z]) s(?= |$)", "'s", words)
+    for phrase, instead in PHRASES.items():
+        words = re.sub(rf"\b{phrase}\b", instead, words)
+    return words + case
 
 
 def finding(
-    kata: str, name: str, why: str, error: BaseException, scene: Stage | None, printed: str
+    kata: str,
+    name: str,
+    why: str,
+    error: BaseException,
+    scene: Stage | None,
+    printed: str,
+    node: str = "",
 ) -> Finding:
     """What to say of `error`, which a spec of `kata` ended with."""
     error = _first_cause(error, scene)
     found = Finding(kata=kata, title=title_of(name), why=inspect.cleandoc(why).partition("\n\n")[0])
+    found.node = node
     found.where = _where(error)
-    found.message, found.details = _message(error)
+    found.message, found.details = _message(error, scene)
     found.light = _light(error)
     found.asserted = isinstance(error, AssertionError) and not isinstance(error, NoResponse)
     found.printed = printed[:PRINTED] + (
         f"\n… cut, {len(printed):,} characters in all" if len(printed) > PRINTED else ""
     )
+    _add_the_cause(found, error, scene)
     if scene is not None:
         found.frames = _learners_frames(error, scene)
-        found.timeline = list(rows(scene.timeline))
+        found.timeline = list(rows(scene.timeline, scene.client))
     return found
+
+
+def _add_the_cause(found: Finding, error: BaseException, scene: Stage | None) -> None:
+    """Say first what lies behind a failure, and then what the spec says of it."""
+    cause = cause_of(error, scene)
+    if cause is not None:
+        found.cause = cause.key
+        if cause.message:
+            said = f"so        {found.message}"
+            found.details = [*cause.details, said, *found.details]
+            found.message = cause.message
+    made = [event for event in scene.timeline if event.was_made] if scene else []
+    if made and found.asserted:
+        found.details.append(f"note      {made[0].kind} {made[0].detail}")
 
 
 def _first_cause(error: BaseException, scene: Stage | None) -> BaseException:
@@ -100,19 +135,35 @@ def _first_cause(error: BaseException, scene: Stage | None) -> BaseException:
     return error
 
 
-def _message(error: BaseException) -> tuple[str, list[str]]:
+def _message(error: BaseException, scene: Stage | None) -> tuple[str, list[str]]:
     if isinstance(error, NoResponse | DoesNotLoad | Overtime):
-        return str(error), []
-    if isinstance(error, AssertionError):
-        said, _, explained = f"\n{error}".partition("\nassert ")
-        lines = [line.strip()[:WIDTH] for line in explained.splitlines() if line.strip()]
-        first, *rest = [line for line in said.strip().splitlines() if line.strip()] or ["", ""]
-        told = [line for line in lines if line.startswith(("happened ", "expected ", "likely "))]
-        details = [*rest, *(told or ([] if first else lines))]
-        return (first or "what happened is not what was expected")[:WIDTH], [
-            line for line in details if line
-        ]
-    return f"{type(error).__name__}: {str(error)[:WIDTH]}", []
+        return learner.shortened(str(error), WIDTH), []
+    if not isinstance(error, AssertionError):
+        return learner.said_by(error), []
+    said, _, explained = f"\n{error}".partition("\nassert ")
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    first, *rest = lines or ["what happened is not what was expected"]
+    known = scene.timeline.compared if scene is not None else []
+    if known and known[0] in explained:
+        rest = [*known, *rest]
+    elif explained:
+        rest = [*_truth(explained), *rest]
+    return learner.shortened(first, WIDTH), [learner.shortened(row, WIDTH) for row in rest]
+
+
+def _truth(explained: str) -> list[str]:
+    """What pytest says of an assertion that is no comparison: a value that should be true, or
+    not."""
+    first, *rest = explained.splitlines()
+    wanted = "something else" if first.startswith("not ") else "something that is true"
+    value = first.removeprefix("not ")
+    for line in rest:
+        where = re.match(r"\s*\+\s+where (?:True|False) = (.+)", line)
+        if where and value in ("True", "False") and " at 0x" not in where[1]:
+            value = f"{value}: {where[1]}"
+    if " object at 0x" in value:
+        return []
+    return [f"happened  {learner.shortened(value, 400)}", f"expected  {wanted}"]
 
 
 def _light(error: BaseException) -> str:
@@ -128,113 +179,43 @@ def _where(error: BaseException) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.name.startswith("test_k"):
-            return f"{path.parent.name}/{path.name}:{frame.lineno}"
+            shown = learner.shown(path)
+            return (
+                f"{shown if shown != path.name else f'{path.parent.name}/{shown}'}:{frame.lineno}"
+            )
     return ""
 
 
 def _learners_frames(error: BaseException, scene: Stage) -> list[str]:
+    """The parts of tracebacks that lie in the solution: of what was raised, and what was only
+    logged."""
     raised = [e.raised for e in scene.client.exchanges if e.raised] if scene.client else []
-    frames: list[str] = []
-    for shown in dict.fromkeys([*raised, error]):
-        frames += _frames_of(shown)
-    return frames[-12:]
+    told = [learner.traceback_of(shown) for shown in dict.fromkeys([*raised, error])]
+    for rows_logged in scene.logs.errors:
+        if rows_logged not in told:
+            told.append(["this exception was caught and logged:", *rows_logged])
+    return [row for shown in told for row in shown][-FRAMES:]
 
 
-def _frames_of(error: BaseException) -> list[str]:
-    mine = [
-        frame
-        for frame in _walk(error)
-        if frame[0].f_globals.get("__name__", "").startswith("katas.k")
-    ]
-    if not mine:
-        return []
-    shown = []
-    for frame, line in mine[-4:]:
-        code = frame.f_code
-        source = traceback.linecache.getline(code.co_filename, line).strip()  # type: ignore[attr-defined]
-        shown.append(f"{Path(code.co_filename).name}:{line} in {code.co_name}: {source}")
-    return [*shown, f"{type(error).__name__}: {str(error)[:WIDTH]}"]
-
-
-def _walk(error: BaseException) -> Iterator[tuple[Any, int]]:
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        cause = cause.__cause__
-    for link in reversed(chain):
-        tb = link.__traceback__
-        while tb is not None:
-            yield tb.tb_frame, tb.tb_lineno
-            tb = tb.tb_next
-
-
-def rows(timeline: Timeline) -> Iterator[str]:
-    """The timeline as lines; `>` marks what a spec took exception to."""
-    events = list(timeline)
-    several = len({event.exchange for event in events if event.exchange}) > 1
-    for event in events[:ROWS]:
-        mark = ">" if _is_marked(event, timeline) else " "
-        number = f"{event.exchange or '':>2} " if several else ""
-        thread = "" if event.kind in SILENT else _thread(event)
-        detail = event.detail if len(event.detail) <= DETAIL else event.detail[: DETAIL - 1] + "…"
-        yield f"{mark} {number}{event.kind:<9} {detail:<{DETAIL}} {thread}".rstrip()
-    if len(events) > ROWS:
-        yield f"  … and {len(events) - ROWS} more"
-    if not events:
-        yield "  nothing happened"
-
-
-def _is_marked(event: Event, timeline: Timeline) -> bool:
-    return (
-        event.blocks_the_loop
-        or event.kind in ("raised", "refused")
-        or any(event is marked for marked in timeline.marked)
-    )
-
-
-def _thread(event: Event) -> str:
-    return "event loop" if event.on_loop else "worker thread"
-
-
-def explain_comparison(left: object, right: object) -> list[str]:
-    """The lines that `assert left == right` is explained with, in a spec."""
-    from _pytest._io.saferepr import saferepr
-
-    lines = [
-        "left == right",
-        f"happened {_listed(left) if isinstance(left, Order) else saferepr(left, maxsize=WIDTH)}",
-        f"expected {_listed(right) if isinstance(left, Order) else saferepr(right, maxsize=WIDTH)}",
-    ]
-    if isinstance(left, Order) and isinstance(right, list):
-        lines.append(f"likely   {_likely(left, right)}")
-    return lines
+def explain(
+    op: str, left: object, right: object, timeline: Timeline, tasks: Tasks | None
+) -> list[str] | None:
+    """The lines that `assert left op right` is explained with, in a spec; None where pytest's own
+    do."""
+    if not failed(op, left, right):
+        return None
+    if isinstance(left, Order) and isinstance(right, list) and op == "==":
+        timeline.mark_disorder(left, right)
+        lines = [
+            f"happened  {_listed(left)}",
+            f"expected  {_listed(right)}",
+            f"likely    {why_disorder(left, right, timeline, tasks.added if tasks else [])}",
+        ]
+    else:
+        lines = [*compared(op, left, right), *response_lines(left, right)]
+    timeline.compared = lines
+    return [f"left {op} right", *lines]
 
 
 def _listed(names: object) -> str:
     return ", then ".join(names) if isinstance(names, list) and names else "nothing of the kind"
-
-
-def _likely(happened: list[str], expected: list[str]) -> str:
-    missing = [name for name in expected if name not in happened]
-    if missing:
-        return (
-            f"there was no {missing[0]!r}: was the task added to the BackgroundTasks that FastAPI "
-            "hands to the endpoint, was the function given and not its result, and did it run "
-            "without an exception?"
-        )
-    if "response" in expected:
-        early = [
-            name
-            for name in happened[: happened.index("response")]
-            if name in expected[expected.index("response") :]
-        ]
-        if early:
-            return (
-                f"{early[0]!r} came before the response, so the client had to wait for it: "
-                "do not call the function in the endpoint, hand it to background_tasks.add_task"
-            )
-    return (
-        "the tasks ran in another order, or more than once: "
-        "they run in the order in which they are added"
-    )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from dojo.timeline import Moments, owner, witness
+from dojo.timeline import Moments, origin, owner, witness
 
 SECONDS = 2.0
 
@@ -90,6 +90,7 @@ class Hold:
         self.threads = 0
         self.overdue = False
         self.on_loop = False
+        self.origin = ""
         self._gate = threading.Event()
         _all.append(self)
         self._lock = threading.Lock()
@@ -115,6 +116,9 @@ class Hold:
         return self._gate.is_set()
 
     def release(self) -> None:
+        timeline = witness()
+        if timeline is not None and self.reached and not self.released:
+            timeline.record("released", self.what)
         self._gate.set()
 
     def _takes(self) -> bool:
@@ -139,11 +143,11 @@ class Hold:
         """Note that what should be held is on the event loop's thread, and let it through."""
         self.on_loop = self.on_loop or not self.released
 
-    async def stop_here_async(self, by: Moments | None = None) -> None:
+    async def stop_here_async(self, by: Moments | None = None, started: str = "") -> None:
         """Stop the calling coroutine, on behalf of `by` where it is a thread of that exchange that
-        waits for it."""
+        waits for it, and which a solution has `started` itself, or not."""
         if self._takes():
-            self._note(by or owner())
+            self._note(by or owner(), started)
             self.threads += by is not None
             self._overdue(await until(lambda: self.released))
 
@@ -160,13 +164,19 @@ class Hold:
                 "a `def` task runs in a worker thread"
             )
         if self.reached < count:
+            began = f"{self.reached} of the {count} expected" if self.reached else "none"
             raise NeverCame(
-                f"expected {self.what} to be under way, and it was not: "
-                f"{self.reached} of {count} came"
+                f"{self.what} never began: {began} had begun when every request had finished"
+                if _all_quiet()
+                else f"{self.what} never began: {began} had begun after {SECONDS:g} s"
             )
 
-    def _note(self, moments: Moments | None) -> None:
+    def _note(self, moments: Moments | None, started: str = "") -> None:
         """Note that it is this exchange which has arrived here."""
+        timeline = witness()
+        if timeline is not None:
+            self.origin = self.origin or started or origin.get()
+            timeline.record("held", self.what, by=moments)
         if moments is not None:
             _holding[moments.number] = self
 

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dojo.learner import traceback_of
 from dojo.timeline import witness
 
 LOGGER = "kata"
+ERRORS = 5
 
 
 class Logs:
     """What was logged to the logger `kata`: level names and texts, not the records.
 
     A record would keep the exception alive, and with it everything that the failing function held
-    open.
+    open; of exceptions that were logged, by whatever logger, the texts of their tracebacks are
+    kept.
     """
 
-    __slots__ = ("seen",)
+    __slots__ = ("errors", "seen")
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, str]] = []
+        self.errors: list[list[str]] = []
+
+    def note_exception(self, record: logging.LogRecord) -> None:
+        """Keep the exception that a record is about, or that was being handled meanwhile."""
+        given = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        error = given or sys.exc_info()[1]
+        rows = traceback_of(error) if error is not None else []
+        if rows and rows not in self.errors and len(self.errors) < ERRORS:
+            self.errors.append(rows)
 
     def note(self, record: logging.LogRecord) -> None:
         try:
@@ -51,6 +64,7 @@ def logging_observed() -> Iterator[Logs]:
     call_handlers = logging.Logger.callHandlers
 
     def note_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+        logs.note_exception(record)
         if _is_the_katas(logger.name):
             logs.note(record)
         call_handlers(logger, record)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from dojo import finding, fixtures, limit
+from dojo import finding, fixtures, learner, limit, tasks
 from dojo.board import Board
 from dojo.catalogue import BrokenCatalogue, Kata, read_catalogue
 from dojo.fixtures import KATA, SOLUTIONS, STAGE
 from dojo.solutions import NoSolutions, Solutions, find_solutions
-from dojo.timeline import Order, witness
+from dojo.timeline import witness
 
 KATAS = pytest.StashKey[dict[str, Kata]]()
 BOARD = pytest.StashKey[Board]()
@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         solutions = _solutions(config, katas)
     except (BrokenCatalogue, NoSolutions) as error:
         raise pytest.UsageError(str(error)) from None
+    learner.show_from(config.invocation_params.dir)
     config.stash[KATAS] = katas
     config.stash[SOLUTIONS] = solutions
     config.stash[BOARD] = Board(katas, solutions, config)
@@ -110,11 +111,9 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     timeline = witness()
-    if timeline is None or op != "==":
+    if timeline is None:
         return None
-    if isinstance(left, Order) and isinstance(right, list):
-        timeline.mark_disorder(left, right)
-    return finding.explain_comparison(left, right)
+    return finding.explain(op, left, right, timeline, tasks.in_force())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -133,7 +132,8 @@ def pytest_runtest_makereport(
         return None
     doc = getattr(getattr(item, "function", None), "__doc__", None) or ""
     printed = "".join(text for _, title, text in item._report_sections if title != "log")
-    found = finding.finding(kata.name, item.name, doc, error, item.stash.get(STAGE, None), printed)
+    scene = item.stash.get(STAGE, None)
+    found = finding.finding(kata.name, item.name, doc, error, scene, printed, item.nodeid)
     sections = [("timeline", "\n".join(found.timeline))]
     if found.printed:
         sections.append(("printed", found.printed))

@@ -19,7 +19,7 @@ from respx.mocks import HTTPCoreMocker
 
 from dojo.holds import Hold, turns
 from dojo.strays import let_time_limits_run_out
-from dojo.timeline import owner, witness
+from dojo.timeline import MADE, owner, witness
 
 AWAITED = "dojo.awaited"
 
@@ -34,6 +34,9 @@ class Call:
     body: bytes
     exchange: int | None
     at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
 
     @property
     def json(self) -> Any:
@@ -165,11 +168,10 @@ def _is_patient(request: httpx.Request) -> bool:
 
 
 def _named(reply: Reply) -> str:
-    if isinstance(reply, int):
-        return str(reply)
-    if isinstance(reply, httpx.Response):
-        return str(reply.status_code)
-    return "no response in time" if _is_silent(reply) else "not reachable"
+    if isinstance(reply, int | httpx.Response):
+        status = reply if isinstance(reply, int) else reply.status_code
+        return str(status) if 200 <= status < 300 else f"{status}: {MADE}"
+    return f"{'no response in time' if _is_silent(reply) else 'not reachable'}: {MADE}"
 
 
 class Services:

@@ -22,6 +22,7 @@ from dojo import (
     services,
     solutions,
     strays,
+    tasks,
     timeline,
 )
 from dojo.catalogue import Kata
@@ -42,6 +43,7 @@ class Stage:
     services: services.Services
     darkroom: images.Darkroom
     logs: Logs
+    tasks: tasks.Tasks
     client: Client | None = None
 
     def changes(self) -> list[str]:
@@ -61,6 +63,7 @@ def stage(directory: Path) -> Iterator[Stage]:
     network.install()
     services.install()
     clock.install()
+    tasks.install()
     before = Path.cwd()
     os.chdir(directory)
     with logging_observed() as logs:
@@ -73,6 +76,7 @@ def stage(directory: Path) -> Iterator[Stage]:
             services=services.Services(),
             darkroom=images.Darkroom(),
             logs=logs,
+            tasks=tasks.Tasks(),
         )
         timeline.watch(scene.timeline)
         database.use(scene.database)
@@ -80,6 +84,7 @@ def stage(directory: Path) -> Iterator[Stage]:
         postbox.use(scene.postbox)
         services.use(scene.services)
         images.use(scene.darkroom)
+        tasks.use(scene.tasks)
         try:
             yield scene
         finally:
@@ -90,6 +95,7 @@ def stage(directory: Path) -> Iterator[Stage]:
             postbox.use(None)
             services.use(None)
             images.use(None)
+            tasks.use(None)
             timeline.watch(None)
             os.chdir(before)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import re
 import threading
 import weakref
 from collections.abc import Generator, Iterator
@@ -11,6 +12,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from dojo.learner import Place, line_at, places_here, source_of
+
+MADE = "this spec made it fail"
 MOMENTS = ("request", "response", "finished")
 
 
@@ -31,7 +35,9 @@ class Event:
     """One thing that happened.
 
     `blocking` says that it is work that keeps its thread busy, `on_loop` that this thread was the
-    event loop's, `after_response` that the exchange it belongs to had been sent.
+    event loop's, `after_response` that the exchange it belongs to had been sent. `places` are the
+    lines of the solution that were at it, innermost first, and `origin` is what the solution had
+    started by itself to do it.
     """
 
     kind: str
@@ -40,10 +46,17 @@ class Event:
     on_loop: bool = False
     after_response: bool = False
     blocking: bool = False
+    places: tuple[Place, ...] = ()
+    origin: str = ""
 
     @property
     def blocks_the_loop(self) -> bool:
         return self.blocking and self.on_loop and self.after_response
+
+    @property
+    def was_made(self) -> bool:
+        """Whether it is a failure that the spec has brought about itself."""
+        return self.detail.endswith(MADE)
 
     def is_a(self, selector: str) -> bool:
         """Whether `selector` names this event: a kind, or a kind and a part of the detail."""
@@ -71,13 +84,15 @@ def _copying(thread: int) -> Generator[tuple[list[Event], int], Event | None, No
 class Timeline:
     """What happened, in order.
 
-    Any thread may add to it; `under_way` counts exchanges begun and not finished.
+    Any thread may add to it; `under_way` counts exchanges begun and not finished. What a spec took
+    exception to is `marked`, and `compared` says how it failed.
     """
 
     loop_thread: int = field(default_factory=threading.get_ident)
     events: list[Event] = field(default_factory=list)
     under_way: int = 0
     marked: list[Event] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _copy: Generator[tuple[list[Event], int], Event | None, None] = field(init=False, repr=False)
 
@@ -96,8 +111,12 @@ class Timeline:
         by: Moments | None = None,
         on_loop: bool | None = None,
         blocking: bool = False,
+        places: tuple[Place, ...] | None = None,
+        started: str | None = None,
     ) -> Event:
         """Add an event; what is not given is read off the thread and the context of the caller."""
+        if places is None:
+            places = places_here() if blocking else ()
         by = by or owner()
         event = Event(
             kind,
@@ -106,6 +125,8 @@ class Timeline:
             on_loop=self.on_loop() if on_loop is None else on_loop,
             after_response=bool(by and by.responded),
             blocking=blocking,
+            places=places,
+            origin=origin.get() if started is None else started,
         )
         with self._lock:
             self.events.append(event)
@@ -153,9 +174,10 @@ class Timeline:
                 return
 
     def early(self, selector: str, message: str) -> str:
-        """Mark what came before its response; gives `message` back, the text of an assert."""
+        """Mark what came before its response; gives `message` back, the text of an assert, with
+        what is known about the reason."""
         self.marked = [event for event in self if event.is_a(selector) and not event.after_response]
-        return message
+        return "\n".join([message, *(f"likely    {why_early(e)}" for e in self.marked[:1])])
 
     def on_the_loop(self) -> list[str]:
         """What kept the event loop busy, also before the response: in a middleware, say."""
@@ -166,6 +188,33 @@ class Timeline:
         return [str(event) for event in self if event.blocks_the_loop]
 
 
+def why_early(event: Event) -> str:
+    """Why something came before its response, as far as it was seen."""
+    if event.origin:
+        return (
+            f"it ran in {event.origin}. What your code starts itself begins before the response, "
+            "and nobody waits for it: hand the function to background_tasks.add_task instead"
+        )
+    callers = [p for p in event.places if not PASSES_ON.search(source_of(p))]
+    if not callers:
+        return "it was done in the endpoint: hand the function to background_tasks.add_task"
+    place = callers[-1]
+    called = CALLED.search(source_of(place))
+    if called:
+        return (
+            f"{line_at(place)} calls {called[1]} at once and hands add_task its result: "
+            f"write add_task({called[1]}, ...), with the arguments behind the function"
+        )
+    return (
+        f"it was done at {line_at(place)}, so the client had to wait for it: "
+        "hand the function to background_tasks.add_task, do not call it"
+    )
+
+
+PASSES_ON = re.compile(r"\b(?:call_next|app)\(")
+CALLED = re.compile(r"\badd_task\(\s*(\w+)\(")
+
+origin: ContextVar[str] = ContextVar("origin", default="")
 here: ContextVar[Moments | None] = ContextVar("here", default=None)
 _threads: dict[int, Moments] = {}
 _tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], Moments] = weakref.WeakKeyDictionary()

@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 import dojo.warm  # noqa: F401
-from dojo import clock, database, disk, images, network, services, strays
+from dojo import clock, database, disk, images, learner, network, services, strays, tasks
 from dojo.finding import title_of
 from dojo.fixtures import KATA
 from dojo.grading import guard
@@ -45,6 +45,7 @@ INSTALLED = (
     clock.install,
     database.install,
     images.install,
+    tasks.install,
 )
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout")
 
@@ -70,6 +71,7 @@ class Worker:
         for item in session.items:
             if KATA in item.stash:
                 self.items.setdefault(item.stash[KATA].name, []).append(item)
+        learner.show_from(None)
         for install in INSTALLED:
             install()
         root = str(session.config.rootpath)
