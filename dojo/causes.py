@@ -63,7 +63,7 @@ def cause_of(error: BaseException, scene: Stage | None) -> Cause | None:
     if any(event.was_made for event in scene.timeline):
         return None
     for exchange in exchanges:
-        if exchange.raised is not None and not exchange.crashes:
+        if exchange.raised is not None and not exchange.may_raise:
             return _of_a_task(exchange.raised, scene)
     for rows in scene.logs.errors:
         if rows[-1].partition(":")[0] in [mistake.__name__ for mistake in MISTAKES]:

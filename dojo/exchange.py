@@ -109,13 +109,13 @@ class Exchange:
     __slots__ = (
         "_client",
         "_complete",
+        "_crashes",
         "_go_on",
         "_left_behind",
         "_request",
         "_started",
         "_task",
         "body",
-        "crashes",
         "headers",
         "moments",
         "raised",
@@ -131,7 +131,7 @@ class Exchange:
         self._left_behind: list[str] = []
         self._client = client
         self._request = request
-        self.crashes = crashes
+        self._crashes = crashes
         self._started = False
         self._complete = asyncio.Event()
         self._go_on = asyncio.Event()
@@ -152,6 +152,16 @@ class Exchange:
     @property
     def request(self) -> httpx.Request:
         return self._request
+
+    @property
+    def name(self) -> str:
+        """Its method and path."""
+        return self._name
+
+    @property
+    def may_raise(self) -> bool:
+        """Whether the spec wants the app to raise."""
+        return self._crashes
 
     @property
     def responded(self) -> bool:
@@ -195,7 +205,9 @@ class Exchange:
         self.release()
         if not await until(lambda: self.finished, seconds=2 * SECONDS):
             done = "responded, but its tasks did not end" if self.responded else "did not respond"
-            raise AssertionError(f"{self.name} {done} within {2 * SECONDS:g} s: {where_it_is()[0]}")
+            raise AssertionError(
+                f"{self._name} {done} within {2 * SECONDS:g} s: {where_it_is()[0]}"
+            )
         self._check_raised()
         if self.left_behind:
             raise AssertionError(self.left_behind)
@@ -207,7 +219,7 @@ class Exchange:
         if not self._left_behind:
             return ""
         return (
-            f"left behind by {self.name}: {', '.join(self._left_behind)}, still running when "
+            f"left behind by {self._name}: {', '.join(self._left_behind)}, still running when "
             "the exchange had finished. Nobody would wait for it or see it fail: "
             "let a background task do the work"
         )
@@ -216,16 +228,16 @@ class Exchange:
         hold = held(self.number)
         if hold is None:
             return (
-                f"{self.name} got no response within {SECONDS:g} s, although nothing of its own "
+                f"{self._name} got no response within {SECONDS:g} s, although nothing of its own "
                 f"was held up: {where_it_is()[0]}"
             )
         if hold.origin:
             return (
-                f"{hold.what} began before the response of {self.name}, in {hold.origin}: nobody "
+                f"{hold.what} began before the response of {self._name}, in {hold.origin}: nobody "
                 "waits for it, and nobody sees it fail. Let a background task do the work"
             )
         return (
-            f"{self.name} got no response while {hold.what} took its time: "
+            f"{self._name} got no response while {hold.what} took its time: "
             "the client has to wait for it"
         )
 
@@ -236,7 +248,7 @@ class Exchange:
             await asyncio.wait([self._task], timeout=0.5)
 
     @property
-    def name(self) -> str:
+    def _name(self) -> str:
         return (
             f"{self._request.method} {self._request.url.raw_path.decode('ascii').partition('?')[0]}"
         )
@@ -255,18 +267,18 @@ class Exchange:
     def no_response(self) -> NoResponse | None:
         """Why a finished exchange has no proper response; None where it has one."""
         error = self.raised
-        may_raise = self.crashes and not isinstance(error, NotImplementedError)
+        may_raise = self._crashes and not isinstance(error, NotImplementedError)
         if not self.finished or (
             self.responded and (error is None or may_raise or self.status < 500)
         ):
             return None
         if error is None:
-            return NoResponse(f"{self.name} ended without a complete response", None)
+            return NoResponse(f"{self._name} ended without a complete response", None)
         if isinstance(error, NotImplementedError):
             what = "is not written yet: it raises NotImplementedError"
         else:
             what = f"raised {type(error).__name__} instead of sending a response: {error}"[:1_500]
-        return NoResponse(f"{self.name} {what}", error)
+        return NoResponse(f"{self._name} {what}", error)
 
     async def _run(self) -> None:
         client = self._client

@@ -70,7 +70,7 @@ def _simple(value: Any) -> Any:
         return {_simple(key): _simple(entry) for key, entry in value.items()}
     if type(value) in (set, frozenset):
         return _Word(_set(value))
-    if type(value).__module__.startswith("dojo.") and type(value).__str__ is not object.__str__:
+    if type(value).__module__.startswith("dojo.") and "__str__" in vars(type(value)):
         return _Word(f"<{type(value).__name__.lower()} {value}>")
     return value
 
