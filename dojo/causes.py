@@ -65,6 +65,13 @@ def cause_of(error: BaseException, scene: Stage | None) -> Cause | None:
     for exchange in exchanges:
         if exchange.raised is not None and not exchange.may_raise:
             return _of_a_task(exchange.raised, scene)
+        idle = [added for added in scene.tasks.of(exchange.number) if not added.ran]
+        if idle and exchange.finished and exchange.raised is None and int(exchange.status) < 400:
+            return Cause(
+                f"never ran {idle[0].where}",
+                f"the background task {idle[0].name} was made and never ran",
+                [f"likely    {_why_idle(idle[0])}"],
+            )
     for rows in scene.logs.errors:
         if rows[-1].partition(":")[0] in [mistake.__name__ for mistake in MISTAKES]:
             return Cause(alike(rows[-1]), f"an exception was caught and logged: {rows[-1]}")
@@ -80,6 +87,8 @@ def _of_a_task(error: BaseException, scene: Stage) -> Cause:
     added = _task_of(error, scene)
     said = learner.said_by(error)
     name = f"the background task {added.name}" if added else "what comes after the response"
+    if added and not callable(added.task.func):
+        name = "a background task"
     details = [f"likely    {advice}"] if added and (advice := added.misfit()) else []
     if added and not details and learner.place_of(error) is None:
         details = [f"the task was added at {added.where}"]
@@ -228,15 +237,20 @@ def _events(timeline: Timeline, names: list[str]) -> Iterator[Event]:
     return (event for event in timeline if any(event.is_a(name) for name in names))
 
 
+def _why_idle(added: Added) -> str:
+    return (
+        "only the BackgroundTasks that FastAPI hands to the endpoint, or that a response carries "
+        f"as its `background`, are run. The line: {added.where}"
+    )
+
+
 def _why_missing(name: str, tasks: list[Added]) -> str:
     if not tasks:
         return f"there was no {name!r}: no background task was made, add_task was never called"
     idle = next((added for added in tasks if not added.ran), None)
     if idle is not None:
         return (
-            f"there was no {name!r}: the task {idle.name} was made and never ran. Only the "
-            "BackgroundTasks that FastAPI hands to the endpoint, or that a response carries as its "
-            f"`background`, are run. The line: {idle.where}"
+            f"there was no {name!r}: the task {idle.name} was made and never ran. {_why_idle(idle)}"
         )
     wrong = next((said for added in tasks if (said := added.misfit())), "")
     if wrong:

@@ -112,11 +112,23 @@ def _add_the_cause(found: Finding, error: BaseException, scene: Stage | None) ->
         found.cause = cause.key
         if cause.message:
             said = f"so        {found.message}"
-            found.details = [*cause.details, said, *found.details]
+            guessed = [row for row in found.details if row.startswith("likely ")]
+            own = [r for r in found.details if not (cause.details and r in guessed)]
+            found.details = [*cause.details, said, *own]
             found.message = cause.message
-    made = [event for event in scene.timeline if event.was_made] if scene else []
-    if made and found.asserted:
-        found.details.append(f"note      {made[0].kind} {made[0].detail}")
+    if scene is not None and found.asserted:
+        found.details += _faults(scene)
+
+
+def _faults(scene: Stage) -> list[str]:
+    """What the spec has made fail, and what came of it."""
+    made = [f"{event.kind} {event.detail}" for event in scene.timeline if event.was_made]
+    notes = [f"note      {fault}" for fault in list(dict.fromkeys(made))[:2]]
+    for exchange in scene.client.exchanges if scene.client and made else []:
+        if exchange.raised is not None and not exchange.may_raise:
+            said = learner.said_by(exchange.raised)
+            return [*notes, f"likely    nobody in your code catches what comes of it: {said}"]
+    return notes
 
 
 def _first_cause(error: BaseException, scene: Stage | None) -> BaseException:

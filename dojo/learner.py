@@ -33,7 +33,7 @@ def shown(file: str | Path) -> str:
     if _folder is None:
         return path.name
     try:
-        return os.path.relpath(path, _folder)
+        return min(os.path.relpath(path, _folder), str(path), key=len)
     except ValueError:  # another drive, on Windows
         return str(path)
 

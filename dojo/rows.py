@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dojo.causes import alike, body_of
 from dojo.exchange import Client
 from dojo.learner import Place, line_at, shortened
-from dojo.timeline import Event, Timeline
+from dojo.timeline import MADE, Event, Timeline
 
 ROWS = 60
-DETAIL = 52
+DETAIL = 51
 ALIKE = 3
 MOST = 5_000
 SILENT = ("request", "response", "finished", "raised", "log", "held", "released")
@@ -36,10 +36,13 @@ def rows(timeline: Timeline, client: Client | None = None) -> Iterator[str]:
         detail = event.detail
         if event.kind == "response" and event.exchange in bodies:
             detail += bodies[event.exchange]
-        yield _row(event, detail, several, id(event) in marked)
+        yield _row(event, detail.removesuffix(f": {MADE}"), several, id(event) in marked)
+        indent = " " * (15 if several else 12)
+        if event.was_made:
+            yield f"{indent}({MADE})"
         if id(event) in marked and event.places and event.places[0] not in told:
             told.add(event.places[0])
-            yield f"{'':<{15 if several else 12}}at {line_at(event.places[0])}"
+            yield f"{indent}at {line_at(event.places[0])}"
         if id(event) in more:
             yield f"  … {more[id(event)]}"
     if len(kept) > ROWS:
@@ -60,9 +63,10 @@ def _row(event: Event, detail: str, several: bool, marked: bool) -> str:
     number = f"{event.exchange or '':>2} " if several else ""
     thread = "" if event.kind in SILENT else "event loop" if event.on_loop else "worker thread"
     mark = ">" if marked else " "
+    room = DETAIL - len(number)
     if not thread:
-        return f"{mark} {number}{event.kind:<9} {shortened(detail, DETAIL + 13)}"
-    return f"{mark} {number}{event.kind:<9} {shortened(detail, DETAIL):<{DETAIL}} {thread}"
+        return f"{mark} {number}{event.kind:<9} {shortened(detail, room + 14)}"
+    return f"{mark} {number}{event.kind:<9} {shortened(detail, room):<{room}} {thread}"
 
 
 def _bodies(client: Client | None) -> dict[int | None, str]:

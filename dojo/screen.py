@@ -109,21 +109,20 @@ class Screen:
 
     def _command(self, found: Finding) -> str:
         """How to run one spec, so that it can be copied and pasted."""
-        root, here = self.config.rootpath, self.config.invocation_params.dir
         file, _, name = found.node.partition("::")
-        node = f"{_relative(root / file, here)}::{name}"
+        node = f"{_shown(self.config.rootpath / file)}::{name}"
         solutions = self.config.getoption("--solutions")
         return " ".join(
             [
                 os.environ.get("DOJO_PYTEST", "pytest"),
-                *(["--solutions", shlex.quote(str(solutions))] if solutions else []),
+                *([f"--solutions={shlex.quote(str(solutions))}"] if solutions else []),
                 shlex.quote(node),
             ]
         )
 
     def _fitting(self, line: str) -> str:
         """A row of the timeline, which is cut where it would be wrapped, its thread kept."""
-        room = self.tw.fullwidth - 3
+        room = self.tw.fullwidth - 2
         if len(line) <= room:
             return line
         head, gap, thread = line.rpartition("  ")
@@ -255,15 +254,7 @@ def _sentence(title: str) -> str:
     return title[:1].upper() + title[1:] + "."
 
 
-def _shown(path: Path) -> str:
-    return _relative(path, Path.cwd())
-
-
-def _relative(path: Path, folder: Path) -> str:
-    try:
-        return os.path.relpath(path, folder)
-    except ValueError:  # another drive, on Windows
-        return str(path)
+_shown = learner.shown
 
 
 def _files_named(config: pytest.Config) -> bool:

@@ -122,6 +122,8 @@ def _equal(left: Any, right: Any) -> list[str]:
     happened, expected = plain(left), plain(right)
     if max(len(happened), len(expected)) <= LINE:
         return _two(happened, expected)
+    if _both(list, left, right) and not left:
+        return ["happened  []", "expected  these:", *(f"    {row}" for row in _rows(right))]
     where, was, should = first_difference(left, right)
     at = f"the first difference, at {where}:" if where else "the first difference:"
     lines = [at, *_two(*_cut_alike(was, should))]
