@@ -206,31 +206,36 @@ def _shown_error(error: dict[str, Any]) -> str:
 
 def why_disorder(
     happened: Order, expected: list[str], timeline: Timeline, tasks: list[Added]
-) -> str:
-    """Why events did not come in the order that was expected, as far as it was seen."""
+) -> tuple[str, str]:
+    """What is wrong with the order in which events came, and why, as far as it was seen."""
     missing = [name for name in expected if name not in happened]
     if missing:
-        return _why_missing(missing[0], tasks)
+        return f"there was no {missing[0]!r}", _why_missing(tasks)
     if "response" in expected:
         late = expected[expected.index("response") :]
         early = [name for name in happened[: happened.index("response")] if name in late]
         for event in timeline:
             if early and event.is_a(early[0]):
-                return f"{early[0]!r} came before the response: {why_early(event)}"
+                return f"{early[0]!r} came before the response", why_early(event)
     twice = next((name for name in happened if happened.count(name) > 1), None)
+    return (
+        f"{twice!r} came more than once" if twice else "the jobs came in another order",
+        _why_in_this_order(happened, timeline, tasks),
+    )
+
+
+def _why_in_this_order(happened: Order, timeline: Timeline, tasks: list[Added]) -> str:
     own = next((e for e in _events(timeline, happened) if e.origin and e.after_response), None)
     if own is not None:
         return (
             f"{own.kind!r} ran in {own.origin}: what your code starts itself runs at the same time "
             "as the rest. Give the jobs to add_task one after another, or await one before the next"
         )
-    if twice is not None:
-        return f"{twice!r} came more than once, or was interrupted by another job"
-    added = [a for a in tasks if a.ran and a.place]
-    lines = "; ".join(a.where for a in added[:4])
-    return "the tasks ran in another order: they run in the order in which they are added" + (
-        f". They were added like this: {lines}" if len(added) > 1 else ""
-    )
+    ran = [added for added in tasks if added.ran]
+    if len(ran) == 1:
+        return f"one background task, {ran[0].name}, does all of it: look at the order in there"
+    lines = "; ".join(added.where for added in ran[:4])
+    return f"tasks run in the order in which they are added, and they were added like this: {lines}"
 
 
 def _events(timeline: Timeline, names: list[str]) -> Iterator[Event]:
@@ -244,24 +249,22 @@ def _why_idle(added: Added) -> str:
     )
 
 
-def _why_missing(name: str, tasks: list[Added]) -> str:
+def _why_missing(tasks: list[Added]) -> str:
     if not tasks:
-        return f"there was no {name!r}: no background task was made, add_task was never called"
+        return "no background task was made: add_task was never called"
     idle = next((added for added in tasks if not added.ran), None)
     if idle is not None:
-        return (
-            f"there was no {name!r}: the task {idle.name} was made and never ran. {_why_idle(idle)}"
-        )
+        return f"the task {idle.name} was made and never ran: {_why_idle(idle)}"
     wrong = next((said for added in tasks if (said := added.misfit())), "")
     if wrong:
-        return f"there was no {name!r}: {wrong}"
-    silent = next((a for a in tasks if a.name == "<lambda>"), None)
+        return wrong
+    silent = next((added for added in tasks if added.name == "<lambda>"), None)
     if silent is not None:
         return (
-            f"there was no {name!r}: a lambda that calls an `async def` function only makes a "
-            f"coroutine, which nobody awaits. Give add_task the function itself: {silent.where}"
+            "a lambda that calls an `async def` function only makes a coroutine, which nobody "
+            f"awaits: give add_task the function itself. The line: {silent.where}"
         )
     return (
-        f"there was no {name!r}, though the task {tasks[-1].name} ran: does it do the work, or "
-        "hand it to something that nobody waits for?"
+        f"the task {tasks[-1].name} ran: does it do the work, or hand it to something that nobody "
+        "waits for?"
     )

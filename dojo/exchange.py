@@ -23,7 +23,7 @@ from urllib.parse import unquote
 import httpx
 
 from dojo import strays
-from dojo.holds import SECONDS, held, until
+from dojo.holds import SECONDS, held, standing, until
 from dojo.limit import where_it_is
 from dojo.timeline import Moments, Timeline, here, task_works_for
 
@@ -227,9 +227,12 @@ class Exchange:
     def _why_no_response_yet(self) -> str:
         hold = held(self.number)
         if hold is None:
+            other = standing()
+            if other is None:
+                return f"{self._name} got no response within {SECONDS:g} s: {where_it_is()[0]}"
             return (
-                f"{self._name} got no response within {SECONDS:g} s, although nothing of its own "
-                f"was held up: {where_it_is()[0]}"
+                f"{self._name} got no response while {other.what} took its time in another "
+                "request: one client must not wait for what another one has asked for"
             )
         if hold.origin:
             return (

@@ -154,8 +154,9 @@ def _message(error: BaseException, scene: Stage | None) -> tuple[str, list[str]]
         return learner.said_by(error), []
     said, _, explained = f"\n{error}".partition("\nassert ")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    first, *rest = lines or ["what happened is not what was expected"]
     known = scene.timeline.compared if scene is not None else []
+    headline = scene.timeline.headline if scene is not None and known else ""
+    first, *rest = lines or [headline or "what happened is not what was expected"]
     if known and known[0] in explained:
         rest = [*known, *rest]
     elif explained:
@@ -218,13 +219,12 @@ def explain(
         return None
     if isinstance(left, Order) and isinstance(right, list) and op == "==":
         timeline.mark_disorder(left, right)
-        lines = [
-            f"happened  {_listed(left)}",
-            f"expected  {_listed(right)}",
-            f"likely    {why_disorder(left, right, timeline, tasks.added if tasks else [])}",
-        ]
+        wrong, why = why_disorder(left, right, timeline, tasks.added if tasks else [])
+        timeline.headline = wrong
+        lines = [f"happened  {_listed(left)}", f"expected  {_listed(right)}", f"likely    {why}"]
     else:
         lines = [*compared(op, left, right), *response_lines(left, right)]
+        timeline.headline = ""
     timeline.compared = lines
     return [f"left {op} right", *lines]
 

@@ -200,6 +200,11 @@ def held(number: int) -> Hold | None:
     return None if hold is None or hold.released else hold
 
 
+def standing() -> Hold | None:
+    """A hold at which something has arrived, and that is not released yet."""
+    return next((hold for hold in _all if hold.reached and not hold.released), None)
+
+
 def held_threads() -> int:
     """How many worker threads stand at holds now."""
     return sum(hold.threads for hold in _all if not hold.released)

@@ -18,6 +18,7 @@ import respx
 from respx.mocks import HTTPCoreMocker
 
 from dojo.holds import Hold, turns
+from dojo.learner import places_here
 from dojo.strays import let_time_limits_run_out
 from dojo.timeline import MADE, owner, witness
 
@@ -119,6 +120,7 @@ class Service:
                 "call",
                 f"{request.method} {request.url}, {_named(reply)}",
                 blocking=not awaited,
+                places=places_here(),
             )
         if awaited:
             return self._answer_later(request, reply)

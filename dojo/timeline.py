@@ -85,7 +85,8 @@ class Timeline:
     """What happened, in order.
 
     Any thread may add to it; `under_way` counts exchanges begun and not finished. What a spec took
-    exception to is `marked`, and `compared` says how it failed.
+    exception to is `marked`, `compared` says how it failed, and `headline` what is wrong where the
+    spec has no words of its own.
     """
 
     loop_thread: int = field(default_factory=threading.get_ident)
@@ -93,6 +94,7 @@ class Timeline:
     under_way: int = 0
     marked: list[Event] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
+    headline: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _copy: Generator[tuple[list[Event], int], Event | None, None] = field(init=False, repr=False)
 
