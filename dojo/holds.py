@@ -164,12 +164,13 @@ class Hold:
                 "a `def` task runs in a worker thread"
             )
         if self.reached < count:
-            began = f"{self.reached} of the {count} expected" if self.reached else "none"
-            raise NeverCame(
-                f"{self.what} never began: {began} had begun when every request had finished"
-                if _all_quiet()
-                else f"{self.what} never began: {began} had begun after {SECONDS:g} s"
-            )
+            raise NeverCame(self._why_not_reached(count))
+
+    def _why_not_reached(self, count: int) -> str:
+        end = "every request had finished" if _all_quiet() else f"{SECONDS:g} s had passed"
+        if not self.reached:
+            return f"{self.what} never began: {end} without it"
+        return f"{self.what} began {self.reached} times, and not {count} times, before {end}"
 
     def _note(self, moments: Moments | None, started: str = "") -> None:
         """Note that it is this exchange which has arrived here."""

@@ -453,5 +453,7 @@ async def test_an_answer_that_waits_for_what_is_held_is_told(scene):
     async with client_of(app_with(endpoint), scene) as client:
         with service.hold():
             exchange = client.begin("POST", "/")
-            with pytest.raises(AssertionError, match="not answered while the call GET https://ai"):
+            with pytest.raises(
+                AssertionError, match="got no response while the call GET https://ai"
+            ):
                 await exchange.until_responded()
