@@ -72,9 +72,9 @@ def cause_of(error: BaseException, scene: Stage | None) -> Cause | None:
                 f"the background task {idle[0].name} was made and never ran",
                 [f"likely    {_why_idle(idle[0])}"],
             )
-    for rows in scene.logs.errors:
+    for became, rows in scene.timeline.errors:
         if rows[-1].partition(":")[0] in [mistake.__name__ for mistake in MISTAKES]:
-            return Cause(alike(rows[-1]), f"an exception was caught and logged: {rows[-1]}")
+            return Cause(alike(rows[-1]), f"an exception {became}: {rows[-1]}")
     return None
 
 

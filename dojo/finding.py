@@ -204,9 +204,9 @@ def _learners_frames(error: BaseException, scene: Stage) -> list[str]:
     logged."""
     raised = [e.raised for e in scene.client.exchanges if e.raised] if scene.client else []
     told = [learner.traceback_of(shown) for shown in dict.fromkeys([*raised, error])]
-    for rows_logged in scene.logs.errors:
-        if rows_logged not in told:
-            told.append(["this exception was caught and logged:", *rows_logged])
+    for became, kept in scene.timeline.errors:
+        if kept not in told:
+            told.append([f"this exception {became}:", *kept])
     return [row for shown in told for row in shown][-FRAMES:]
 
 

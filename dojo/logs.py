@@ -7,34 +7,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dojo.learner import traceback_of
 from dojo.timeline import witness
 
 LOGGER = "kata"
-ERRORS = 5
 
 
 class Logs:
     """What was logged to the logger `kata`: level names and texts, not the records.
 
     A record would keep the exception alive, and with it everything that the failing function held
-    open; of exceptions that were logged, by whatever logger, the texts of their tracebacks are
-    kept.
+    open.
     """
 
-    __slots__ = ("errors", "seen")
+    __slots__ = ("seen",)
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, str]] = []
-        self.errors: list[list[str]] = []
-
-    def note_exception(self, record: logging.LogRecord) -> None:
-        """Keep the exception that a record is about, or that was being handled meanwhile."""
-        given = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        error = given or sys.exc_info()[1]
-        rows = traceback_of(error) if error is not None else []
-        if rows and rows not in self.errors and len(self.errors) < ERRORS:
-            self.errors.append(rows)
 
     def note(self, record: logging.LogRecord) -> None:
         try:
@@ -64,7 +52,7 @@ def logging_observed() -> Iterator[Logs]:
     call_handlers = logging.Logger.callHandlers
 
     def note_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
-        logs.note_exception(record)
+        _note_exception(record)
         if _is_the_katas(logger.name):
             logs.note(record)
         call_handlers(logger, record)
@@ -78,6 +66,15 @@ def logging_observed() -> Iterator[Logs]:
         for name, changed in _loggers().items():
             _put_back(changed, before.get(name))
         _forget_the_katas()
+
+
+def _note_exception(record: logging.LogRecord) -> None:
+    """Keep the exception that a record is about, or that was being handled meanwhile."""
+    given = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    error = given or sys.exc_info()[1]
+    timeline = witness()
+    if timeline is not None and error is not None:
+        timeline.note_error(error, "was only logged")
 
 
 def _is_the_katas(name: str) -> bool:

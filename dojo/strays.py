@@ -298,6 +298,14 @@ def install() -> None:
     concurrent.futures.ThreadPoolExecutor.submit = watched_submit  # type: ignore[method-assign]
 
 
+def _note_error(error: Exception) -> None:
+    """Show what ends a thread: nobody else would, but Python's own traceback through this file."""
+    timeline = witness()
+    if timeline is not None:
+        timeline.record("raised", f"{type(error).__name__}: {error}"[:120])
+        timeline.note_error(error, "ended a thread, where nobody saw it")
+
+
 def _is_pool_worker(thread: threading.Thread) -> bool:
     target = getattr(thread, "_target", None)
     return (
@@ -328,6 +336,8 @@ def _delay(thread: threading.Thread, moments: Moments) -> None:
         origin.set(started)
         try:
             run()
+        except Exception as error:
+            _note_error(error)
         finally:
             work_for(None)
 

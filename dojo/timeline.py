@@ -12,8 +12,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from dojo.learner import Place, line_at, places_here, source_of
+from dojo.learner import Place, line_at, places_here, source_of, traceback_of
 
+ERRORS = 5
 MADE = "this spec made it fail"
 MOMENTS = ("request", "response", "finished")
 
@@ -86,7 +87,8 @@ class Timeline:
 
     Any thread may add to it; `under_way` counts exchanges begun and not finished. What a spec took
     exception to is `marked`, `compared` says how it failed, and `headline` what is wrong where the
-    spec has no words of its own.
+    spec has no words of its own. `errors` are what became of exceptions that did not come out
+    of the app, and the solution's parts of their tracebacks.
     """
 
     loop_thread: int = field(default_factory=threading.get_ident)
@@ -95,6 +97,7 @@ class Timeline:
     marked: list[Event] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
     headline: str = ""
+    errors: list[tuple[str, list[str]]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _copy: Generator[tuple[list[Event], int], Event | None, None] = field(init=False, repr=False)
 
@@ -134,6 +137,16 @@ class Timeline:
             self.events.append(event)
             self._copy.send(event)
         return event
+
+    def note_error(self, error: BaseException, became: str) -> None:
+        """Keep what `became` of an exception that does not come out of the app, and its traceback
+        as text.
+
+        The exception itself would keep alive everything that the failing function held open.
+        """
+        rows = traceback_of(error)
+        if rows and (became, rows) not in self.errors and len(self.errors) < ERRORS:
+            self.errors.append((became, rows))
 
     def is_untouched(self) -> bool:
         """Whether it is as it was recorded, with nothing taken out, put in or retouched."""

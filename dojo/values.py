@@ -124,13 +124,13 @@ def _equal(left: Any, right: Any) -> list[str]:
         return _two(happened, expected)
     if _both(list, left, right) and not left:
         return ["happened  []", "expected  these:", *(f"    {row}" for row in _rows(right))]
+    everything = ["all that happened:", *(f"    {row}" for row in _rows(left))]
+    if _both(list, left, right) and len(left) != len(right):
+        counts = _two(f"{len(left)} of them", f"{len(right)} of them")
+        return [*counts, *_counted(left, right), *everything]
     where, was, should = first_difference(left, right)
     at = f"the first difference, at {where}:" if where else "the first difference:"
-    lines = [at, *_two(*_cut_alike(was, should))]
-    lines += _counted(left, right)
-    if where and not isinstance(left, str):
-        lines += ["all that happened:", *(f"    {row}" for row in _rows(left))]
-    return lines
+    return [at, *_two(*_cut_alike(was, should)), *(everything if where else [])]
 
 
 def first_difference(left: Any, right: Any, where: str = "") -> tuple[str, Any, Any]:
@@ -173,10 +173,8 @@ def _cut_alike(was: Any, should: Any) -> tuple[str, str]:
     return cut(was), cut(should)
 
 
-def _counted(left: Any, right: Any) -> list[str]:
+def _counted(left: list[Any], right: list[Any]) -> list[str]:
     """What a list lacks and what it has too much of, in whatever order."""
-    if not (_both(list, left, right) and len(right) > 1):
-        return []
     was = Counter(plain(entry) for entry in left)
     should = Counter(plain(entry) for entry in right)
     lines = [f"missing   {row}" for row in _few(should - was)]
