@@ -57,6 +57,12 @@ def cause_of(error: BaseException, scene: Stage | None) -> Cause | None:
         return None
     exchanges = scene.client.exchanges
     for exchange in exchanges:
+        if exchange.left_behind:
+            said_already = str(error).startswith(exchange.left_behind)
+            return Cause(
+                alike(exchange.left_behind.partition(": ")[2]),
+                "" if said_already else exchange.left_behind,
+            )
         unserved = _unserved(exchange)
         if unserved is not None:
             return unserved

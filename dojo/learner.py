@@ -43,12 +43,18 @@ def is_learners(frame: FrameType) -> bool:
 
 
 def places_here() -> tuple[Place, ...]:
-    """The lines of the solution that are being executed by whoever calls this, innermost first."""
+    """The lines of the solution that are being executed by whoever calls this, innermost first.
+
+    It is asked at each event: what lies below the event loop's own frame is not looked at.
+    """
     places = []
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if is_learners(frame):
+        name = frame.f_globals.get("__name__") or ""
+        if name[:7] == "katas.k":
             places.append((frame.f_code.co_filename, frame.f_lineno))
+        elif name == "asyncio.events":
+            break
         frame = frame.f_back
     return tuple(places)
 
