@@ -47,6 +47,9 @@ class Screen:
         else:
             self.yes, self.no, self.idle, self.dot, self.cut = "✓", "✗", "·", "●", "…"
 
+    def _line(self, text: str = "", **markup: bool) -> None:
+        self.tw.line(text.replace("…", self.cut), **markup)
+
     # ----- the details
 
     def show_details(self) -> None:
@@ -54,7 +57,7 @@ class Screen:
         begun = [score for score in self.scores if score.light in ("red", "amber")]
         chosen = [s for s in self.scores if s.red] if asked else begun[:1]
         for score in chosen:
-            self.tw.line()
+            self._line()
             self.tw.sep("-", f"{score.kata.number} {score.kata.title}")
             groups = grouped(score.findings)
             self._show_what_is_common(groups, len(score.findings))
@@ -64,25 +67,25 @@ class Screen:
     def _show_what_is_common(self, groups: list[list[Finding]], red: int) -> None:
         first = groups[0]
         if first[0].cause and MANY <= len(first) < red:
-            self.tw.line()
+            self._line()
             self._wrapped(f"{len(first)} of these {red} fail for one reason. Begin with it:", "")
 
     def _show_group(self, group: list[Finding]) -> None:
-        self.tw.line()
+        self._line()
         first = group[0]
         one_reason = bool(first.cause) and not self.verbose
         named = group[:1] if one_reason else group if self.verbose else group[:NAMED]
         for found in named:
-            self.tw.line(f"{self.no} {_sentence(found.title)}", red=True, bold=True)
+            self._line(f"{self.no} {_sentence(found.title)}", red=True, bold=True)
         if len(named) < len(group):
             left = len(group) - len(named)
-            self.tw.line(
+            self._line(
                 f"  and {left} more spec{'s' * (left > 1)} for the same reason"
                 f"{'' if self.verbose else ' (-v names them)'}"
             )
         if first.why and len(group) == 1:
             self._wrapped(first.why, "  ", light=True)
-        self.tw.line()
+        self._line()
         self._show_finding(first, several=len(group) > 1)
 
     def _show_finding(self, found: Finding, *, several: bool) -> None:
@@ -90,22 +93,22 @@ class Screen:
         for line in found.details:
             self._wrapped(line, "  ")
         if found.frames:
-            self.tw.line("  your code", light=True)
+            self._line("  your code", light=True)
             for line in found.frames:
                 self._wrapped(line, "    ", yellow=True)
         if found.timeline and found.light == "red":
             of = f" of: {found.title}" if several else ""
             self._wrapped(f"timeline{of}", "  ", light=True)
             for line in found.timeline:
-                self.tw.line(f"  {self._fitting(line)}", red=line.startswith(">"))
+                self._line(f"  {self._fitting(line)}", red=line.startswith(">"))
         if found.printed:
-            self.tw.line("  printed", light=True)
+            self._line("  printed", light=True)
             for line in found.printed.splitlines():
-                self.tw.line(f"    {line}")
+                self._line(f"    {line}")
         if found.where:
-            self.tw.line(f"  the spec   {found.where}", light=True)
+            self._line(f"  the spec   {found.where}", light=True)
         if found.node and found.light == "red":
-            self.tw.line(f"  run alone  {self._command(found)}", light=True)
+            self._line(f"  run alone  {self._command(found)}", light=True)
 
     def _command(self, found: Finding) -> str:
         """How to run one spec, so that it can be copied and pasted."""
@@ -151,7 +154,7 @@ class Screen:
             replace_whitespace=False,
         )
         for line in lines:
-            self.tw.line(line, **markup)
+            self._line(line, **markup)
 
     # ----- the board
 

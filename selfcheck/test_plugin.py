@@ -255,3 +255,37 @@ def test_tb_short_leaves_the_failures_to_pytest(project):
     result.stdout.fnmatch_lines(["=* FAILURES =*", "*_ test_the_line_is_written_only_after*"])
     assert said(result).count("A slow disk must not keep the client waiting.") == 0
     assert lights(result) == {"k03": "red"}
+
+
+def test_the_kata_at_hand_comes_before_the_one_in_front_of_it(project):
+    """Who has begun the third is not sent back to the second."""
+    two_wrong(project)
+
+    result = project.run("-k", "only_after_the_response")
+
+    result.stdout.fnmatch_lines(["Next: k03,*", "  change   katas/k03_called/app.py"])
+
+
+def test_a_kata_that_is_done_says_what_comes_next(project):
+    """There are nine, and only one of them ran."""
+    project.add(KATA, RIGHT)
+    project.add("k02_again")
+
+    done = project.run(SPEC)
+    begun = project.run("tests/test_k02_again.py")
+
+    done.stdout.fnmatch_lines(["k01 is green.", "Next: k02,*", "  fill in  katas/k02_again/app.py"])
+    begun.stdout.no_fnmatch_line("Welcome!*")
+
+
+def test_the_board_counts_marks(project):
+    """Sixteen beside fourteen marks are counts of two things."""
+    project.add(MAIL, MAILED, like=MAIL)
+
+    result = project.run()
+
+    row = next(line for line in result.outlines if "k02  " in line and "/" in line)
+    marks = re.search(r"[✓✗·]+", row)
+    passed, of = scores(result)["k02"]
+    assert marks is not None
+    assert (marks[0].count("✓"), len(marks[0])) == (passed, of)
