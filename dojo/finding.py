@@ -20,11 +20,17 @@ from dojo.solutions import DoesNotLoad
 from dojo.stage import Stage
 from dojo.tasks import Tasks
 from dojo.timeline import Order, Timeline
-from dojo.values import compared, failed
+from dojo.values import ADDRESS, compared, failed
 
 PRINTED = 2_000
 WIDTH = 1_500
 FRAMES = 12
+ASKED = re.compile(r"\s*\+\s+where (?:True|False) = (.+)")
+ASKING = (
+    (re.compile(r"all\((.+)\)"), "all of them to be there"),
+    (re.compile(r"any\((.+)\)"), "one of them to be there"),
+    (re.compile(r"isinstance\((.+), (.+)\)"), "a value of the type {}"),
+)
 NAMES = {"api": "API", "csv": "CSV", "http": "HTTP", "id": "id", "json": "JSON", "png": "PNG"}
 NAMES |= {"ai": "AI", "jpeg": "JPEG", "smtp": "SMTP", "sql": "SQL", "url": "URL", "utc": "UTC"}
 PHRASES = {"utf 8": "UTF-8", "e mail": "e-mail", "time out": "time-out"}
@@ -170,13 +176,21 @@ def _truth(explained: str) -> list[str]:
     first, *rest = explained.splitlines()
     wanted = "something else" if first.startswith("not ") else "something that is true"
     value = first.removeprefix("not ")
-    for line in rest:
-        where = re.match(r"\s*\+\s+where (?:True|False) = (.+)", line)
-        if where and value in ("True", "False") and " at 0x" not in where[1]:
-            value = f"{value}: {where[1]}"
-    if " object at 0x" in value:
+    asked = [found[1] for line in rest if (found := ASKED.match(line))]
+    if value in ("True", "False") and asked:
+        value, wanted = _asked(asked[0], wanted)
+    if ADDRESS.search(value):
         return []
     return [f"happened  {learner.shortened(value, 400)}", f"expected  {wanted}"]
+
+
+def _asked(call: str, wanted: str) -> tuple[str, str]:
+    """What a call that gave True or False was asked about, and what for."""
+    for pattern, expected in ASKING:
+        found = pattern.fullmatch(call)
+        if found is not None:
+            return found[1], expected.format(*found.groups()[1:])
+    return call, wanted
 
 
 def _light(error: BaseException) -> str:

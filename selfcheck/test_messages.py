@@ -399,6 +399,16 @@ def test_what_should_be_there_shows_what_is(scene, value, shown):
     assert found.details == [f"happened  {shown}", "expected  something that is true"]
 
 
+def test_what_a_call_was_asked_about_is_shown(scene):
+    """`False` is no value that says anything."""
+    with pytest.raises(AssertionError) as failure:
+        assert all([None, 1]), "each call must have a key"
+
+    found = finding("k99", "test_keys", "", failure.value, scene, "")
+
+    assert found.details == ["happened  [None, 1]", "expected  all of them to be there"]
+
+
 def test_an_exception_is_shown_whole():
     """`missing 1 required positiona…` helps nobody."""
     error = TypeError("write_log() missing 1 required positional argument: " + "x" * 300)
