@@ -128,10 +128,10 @@ class Screen:
         room = self.tw.fullwidth - 2
         if len(line) <= room:
             return line
-        head, gap, thread = line.rpartition("  ")
+        head, _, thread = line.rpartition("  ")
         if thread.strip() in ("event loop", "worker thread"):
-            keep = room - len(thread) - len(gap)
-            return learner.shortened(head.rstrip(), keep) + gap + thread
+            keep = room - len(thread.strip()) - 1
+            return f"{learner.shortened(head.rstrip(), keep):<{keep}} {thread.strip()}"
         place, tick, source = line.partition(" `")
         indent = " " * (len(line) - len(line.lstrip()))
         if tick and line.lstrip().startswith("at "):
