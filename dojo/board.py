@@ -1,26 +1,17 @@
-"""The board: the lights of all katas after a run, the details of one, and what to do next."""
+"""The board: how the specs of all katas went, and which light each kata has."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from textwrap import shorten, wrap
 from typing import Any
 
 import pytest
 
 from dojo.catalogue import Kata
 from dojo.finding import Finding, title_of
+from dojo.screen import Screen
 from dojo.solutions import Solutions
-
-COLOURS: dict[str, dict[str, bool]] = {
-    "green": {"green": True, "bold": True},
-    "red": {"red": True, "bold": True},
-    "amber": {"yellow": True, "bold": True},
-    "grey": {"light": True},
-    "part": {"light": True},
-}
 
 
 class Score:
@@ -35,6 +26,20 @@ class Score:
     @property
     def ran(self) -> bool:
         return bool(self.passed or self.red)
+
+    @property
+    def marks(self) -> dict[str, bool | None]:
+        """For each test function, in the order of the file, whether it passed; None where it did
+        not run, or not whole. One that is run with several values passes with all of them."""
+        nodes: dict[str, list[str]] = {name: [] for name in self.kata.spec_names}
+        for node in self.specs:
+            nodes.setdefault(_name_of(node), []).append(node)
+        return {name: self._passed(ran) for name, ran in nodes.items()}
+
+    def _passed(self, nodes: list[str]) -> bool | None:
+        if any(node in self.red for node in nodes):
+            return False
+        return True if nodes and self.passed.issuperset(nodes) else None
 
     @property
     def specs(self) -> list[str]:
@@ -65,9 +70,7 @@ class Score:
             return "grey"
         if self.red:
             return "red"
-        names = {_name_of(node) for node in self.passed}
-        whole = self.passed.issuperset(self.specs) and names.issuperset(self.kata.spec_names)
-        return "green" if whole else "part"
+        return "green" if all(self.marks.values()) else "part"
 
 
 def _name_of(node: str) -> str:
@@ -76,7 +79,7 @@ def _name_of(node: str) -> str:
 
 def _unexplained(kata: Kata, node: str) -> Finding:
     title = title_of(node.rpartition("::")[2])
-    return Finding(kata.name, title, message="it did not end as a spec should: run it alone")
+    return Finding(kata.name, title, message="it did not end as a spec should", node=node)
 
 
 class Board:
@@ -147,141 +150,6 @@ class Board:
         return [score for score in self.scores.values() if score.ran]
 
 
-class Screen:
-    """What is written to the terminal."""
-
-    def __init__(self, board: Board, reporter: Any) -> None:
-        self.board = board
-        self.scores = board.started()
-        self.tw = reporter._tw
-        self.config = board.config
-        encoding = getattr(getattr(self.tw, "_file", None), "encoding", None) or "utf-8"
-        try:
-            "✓✗·●…".encode(encoding)
-        except (UnicodeEncodeError, LookupError):
-            self.yes, self.no, self.idle, self.dot = ".", "x", "-", "*"
-        else:
-            self.yes, self.no, self.idle, self.dot = "✓", "✗", "·", "●"
-
-    def show_details(self) -> None:
-        asked = self.config.getoption("verbose") > 0 or _files_named(self.config)
-        begun = [score for score in self.scores if score.light in ("red", "amber")]
-        chosen = [s for s in self.scores if s.red] if asked else begun[:1]
-        for score in chosen:
-            self.tw.line()
-            self.tw.sep("-", f"{score.kata.number} {score.kata.title}")
-            self._show_findings(score.findings)
-
-    def _show_findings(self, findings: list[Finding]) -> None:
-        same: dict[tuple[str, ...], list[Finding]] = {}
-        for found in findings:
-            key = (found.message,) if found.light != "red" else (found.message, found.where)
-            same.setdefault(key, []).append(found)
-        for group in same.values():
-            self.tw.line()
-            for found in group:
-                self.tw.line(f"{self.no} {_sentence(found.title)}", red=True, bold=True)
-            self._show_finding(group[0], several=len(group) > 1)
-
-    def _show_finding(self, found: Finding, *, several: bool) -> None:
-        if found.why and not several:
-            self.tw.line(f"  {found.why}", light=True)
-        self.tw.line()
-        self._wrapped(found.message, bold=True)
-        for line in found.details:
-            self._wrapped(line)
-        if found.frames:
-            self.tw.line("  your code", light=True)
-            for line in found.frames:
-                self.tw.line(f"    {line}", yellow=True)
-        if found.timeline and found.light == "red":
-            self.tw.line("  timeline", light=True)
-            for line in found.timeline:
-                self.tw.line(f"  {line}", red=line.startswith(">"))
-        if found.printed:
-            self.tw.line("  printed", light=True)
-            for line in found.printed.splitlines():
-                self.tw.line(f"    {line}")
-        if found.where:
-            self.tw.line(f"  {found.where}", light=True)
-
-    def _wrapped(self, text: str, **markup: bool) -> None:
-        hanging = " " * 11 if text.startswith(("happened ", "expected ", "likely ")) else "  "
-        lines = wrap(
-            text,
-            self.tw.fullwidth - 1,
-            initial_indent="  ",
-            subsequent_indent=hanging,
-            break_on_hyphens=False,
-        )
-        for line in lines:
-            self.tw.line(line, **markup)
-
-    def show_board(self) -> None:
-        self.tw.line()
-        self.tw.sep("=", "the board")
-        marks = [self._marks(score) for score in self.scores]
-        room = max(20, self.tw.fullwidth - max(map(len, marks)) - len("* amber k01      99/99 "))
-        titles = [shorten(s.kata.title, room, placeholder=" ...") for s in self.scores]
-        width = max(map(len, titles))
-        for score, title, mark in zip(self.scores, titles, marks, strict=True):
-            self.tw.write(f"{self.dot} {score.light:<6}", **COLOURS[score.light])
-            self.tw.write(f"{score.kata.number}  {title:<{width}}  ")
-            self.tw.line(f"{mark}  {len(score.passed)}/{len(score.specs)}")
-        self.tw.line()
-        self._show_next()
-
-    def _marks(self, score: Score) -> str:
-        """A mark for each spec; one that is run with several values has one for all of them."""
-        specs: dict[str, list[str]] = {}
-        for node in score.specs:
-            specs.setdefault(node.partition("[")[0], []).append(node)
-        return "".join(
-            self.no
-            if any(node in score.red for node in nodes)
-            else self.yes
-            if all(node in score.passed for node in nodes)
-            else self.idle
-            for nodes in specs.values()
-        )
-
-    def _show_next(self) -> None:
-        left = [score for score in self.scores if score.light not in ("green", "part")]
-        if not left:
-            done = (
-                "All green."
-                if all(s.light == "green" for s in self.scores)
-                else "All that ran is green."
-            )
-            self.tw.line(done, green=True, bold=True)
-            return
-        score, found = left[0], left[0].findings[0]
-        if all(score.light == "grey" for score in self.scores):
-            self.tw.line(
-                "Welcome! Nothing is filled in yet, so everything is red. That is how it begins."
-            )
-        file = self.board.solutions.file(score.kata)
-        self.tw.line(
-            f"Next: {score.kata.number}, {score.kata.title} ({score.kata.minutes} minutes)"
-        )
-        self.tw.line(f"  read     {_shown(score.kata.card)}")
-        self.tw.line(f"  {'fill in' if score.light == 'grey' else 'mend':<7}  {_shown(file)}")
-        self.tw.line(f"  until    {_sentence(found.title)}")
-        pytest = os.environ.get("DOJO_PYTEST", "pytest")  # `run.py` was typed, and is to be typed
-        self.tw.line(f"  run      {pytest} {_shown(score.kata.spec_file)}")
-
-
-def _sentence(title: str) -> str:
-    return title[:1].upper() + title[1:] + "."
-
-
-def _shown(path: Path) -> str:
-    try:
-        return os.path.relpath(path)
-    except ValueError:  # another drive, on Windows
-        return str(path)
-
-
 def _lines_are_asked_for(config: pytest.Config) -> bool:
     """Whether somebody wants pytest's line of each red spec: `-rf`."""
     named = any(str(arg).startswith("-r") for arg in config.invocation_params.args)
@@ -289,8 +157,3 @@ def _lines_are_asked_for(config: pytest.Config) -> bool:
 
 
 _DEFAULT_REPORT = "fE"  # what pytest lists where nothing is said
-
-
-def _files_named(config: pytest.Config) -> bool:
-    named = [Path(str(arg).partition("::")[0]) for arg in config.invocation_params.args]
-    return any(path.name.startswith("test_k") for path in named)

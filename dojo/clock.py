@@ -20,7 +20,7 @@ from typing import Any
 
 import anyio
 
-from dojo.holds import Hold, held_back, turns
+from dojo.holds import Hold, standing, turns
 from dojo.limit import WaitsForItself, place_of
 from dojo.strays import put_loops_on
 from dojo.timeline import owner, witness
@@ -180,7 +180,7 @@ def _note(seconds: float, *, blocking: bool) -> float:
     timeline.record("sleep", f"{seconds:g} s", blocking=blocking)
     _slept = seconds if timeline.sleeps <= 1 else _slept + seconds
     in_vain = timeline.sleeps >= (IN_VAIN if _slept >= LONG else 3 * IN_VAIN)
-    if in_vain and not held_back():
+    if in_vain and standing() is None:
         raise WaitsForItself(timeline.sleeps, place_of(sys._getframe()))
     return PAUSE if timeline.sleeps > AT_ONCE else 0.0
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from dojo import holds
 from dojo.holds import Hold
-from dojo.timeline import owner, witness
+from dojo.timeline import MADE, owner, witness
 
 FILE = "shop.db"
 BUSY = 0.004
@@ -139,7 +139,11 @@ class Database:
         """Fail what is about to be executed, where a spec wants that."""
         with self._lock:
             errors = [error for fails, error in self._failures if fails(step)]
+        timeline = witness()
         for error in errors:
+            if timeline is not None:
+                tables = ", ".join(sorted(step.queried))
+                timeline.record("fault", f"query of {tables}: {MADE}", blocking=True)
             raise error
 
     def _hold(self, what: str, held: Callable[[Step], bool], limit: int) -> Hold:

@@ -28,7 +28,8 @@ from typing import Any
 
 from dojo import audit, debugger
 from dojo.holds import Hold
-from dojo.timeline import by_the_solution, owner, witness
+from dojo.learner import places_here
+from dojo.timeline import MADE, by_the_solution, owner, witness
 
 _real_open = io.open
 _real_text_encoding = io.text_encoding
@@ -113,7 +114,13 @@ class Disk:
             held.come(how, name, moments.number if moments else 0)
         if name in self._broken:
             number = self._broken[name]
+            self._note_fault(name)
             raise OSError(number, os.strerror(number), name)
+
+    def _note_fault(self, name: str) -> None:
+        timeline = witness()
+        if timeline is not None:
+            timeline.record("fault", f"no writing of {name}: {MADE}", blocking=True)
 
     def fail(self, name: str, number: int) -> None:
         """From now on writing the file `name`, opened already or not, fails with this `errno`."""
@@ -155,6 +162,9 @@ class Disk:
         if writing and name in self._broken and by_the_solution():
             self._stop("open", name)
         if not _counts():
+            timeline = witness()
+            if writing and timeline is not None and places_here() and not by_the_solution():
+                timeline.record("write", name)  # a spec has called the function that writes
             return
         if not writing:
             self.used("read", name)
@@ -169,6 +179,7 @@ class Disk:
         pieces = data if isinstance(data, (list, tuple)) else [data]
         if self._refused and any(self._refused in builtins.bytes(piece) for piece in pieces):
             self._without_space.append(name)
+            self._note_fault(name)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
         timeline = witness()
         last = timeline.events[-1] if timeline and timeline.events else None

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 import httpx
 
 from dojo import strays
-from dojo.holds import SECONDS, held, until
+from dojo.holds import SECONDS, held, standing, until
 from dojo.limit import DidNotEnd, where_it_is
 from dojo.timeline import Moments, Timeline, here, task_works_for
 
@@ -88,6 +88,23 @@ async def witnessed(
         here.reset(token)
 
 
+class Status(int):
+    """A status that knows the exchange whose it is, and whether a spec has found it to be right."""
+
+    exchange: Exchange | None = None
+    expected = False
+
+    def __eq__(self, other: object) -> bool:
+        same = int(self) == other
+        self.expected = self.expected or same
+        return same
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = int.__hash__
+
+
 class Exchange:
     """One request and its response."""
 
@@ -109,7 +126,7 @@ class Exchange:
 
     def __init__(self, client: Client, request: httpx.Request, *, crashes: bool) -> None:
         self.moments = Moments(next(client.numbers))
-        self.status = 0
+        self.status = Status(0)
         self.headers = httpx.Headers()
         self.body = b""
         self.raised: BaseException | None = None
@@ -129,6 +146,24 @@ class Exchange:
     @property
     def finished(self) -> bool:
         return self._task is not None and self._task.done()
+
+    @property
+    def app(self) -> App:
+        return self._client.app
+
+    @property
+    def request(self) -> httpx.Request:
+        return self._request
+
+    @property
+    def name(self) -> str:
+        """Its method and path."""
+        return self._name
+
+    @property
+    def may_raise(self) -> bool:
+        """Whether the spec wants the app to raise."""
+        return self._crashes
 
     @property
     def responded(self) -> bool:
@@ -158,12 +193,7 @@ class Exchange:
         """
         await until(lambda: self.responded or self.finished or held(self.number) is not None)
         if not self.responded and not self.finished:
-            hold = held(self.number)
-            awaited = hold.what if hold else "something that never comes"
-            raise AssertionError(
-                f"{self._name} is not answered while {awaited} takes its time: "
-                "the client has to wait for it"
-            )
+            raise AssertionError(self._why_no_response_yet())
         if self.finished or self.status >= 500:
             await self.until_finished()
         return self
@@ -198,6 +228,26 @@ class Exchange:
             f"left behind by {self._name}: {', '.join(self._left_behind)}, still running when "
             "the exchange had finished. Nobody would wait for it or see it fail: "
             "let a background task do the work"
+        )
+
+    def _why_no_response_yet(self) -> str:
+        hold = held(self.number)
+        if hold is None:
+            other = standing()
+            if other is None:
+                return f"{self._name} got no response within {SECONDS:g} s: {where_it_is()[0]}"
+            return (
+                f"{self._name} got no response while {other.what} took its time in another "
+                "request: one client must not wait for what another one has asked for"
+            )
+        if hold.origin:
+            return (
+                f"{hold.what} began before the response of {self._name}, in {hold.origin}: nobody "
+                "waits for it, and nobody sees it fail. Let a background task do the work"
+            )
+        return (
+            f"{self._name} got no response while {hold.what} took its time: "
+            "the client has to wait for it"
         )
 
     async def cancel(self) -> None:
@@ -236,7 +286,7 @@ class Exchange:
         if isinstance(error, NotImplementedError):
             what = "is not written yet: it raises NotImplementedError"
         else:
-            what = f"raised {type(error).__name__} instead of answering: {error}"[:500]
+            what = f"raised {type(error).__name__} instead of sending a response: {error}"[:1_500]
         return NoResponse(f"{self._name} {what}", error)
 
     async def _run(self) -> None:
@@ -294,7 +344,8 @@ class Exchange:
         if message["type"] == "http.response.start":
             if self.status:
                 raise RuntimeError("http.response.start was sent twice")
-            self.status = int(message["status"])
+            self.status = Status(message["status"])
+            self.status.exchange = self
             self.headers = httpx.Headers(list(message.get("headers", ())))
             await strays.settle(self.moments)
             return
@@ -310,7 +361,7 @@ class Exchange:
 
 
 class NoResponse(AssertionError):
-    """The app raised instead of answering; `cause` is what it raised."""
+    """The app raised instead of sending a response; `cause` is what it raised."""
 
     def __init__(self, message: str, cause: BaseException | None) -> None:
         super().__init__(message)

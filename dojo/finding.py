@@ -4,24 +4,36 @@ timeline."""
 from __future__ import annotations
 
 import inspect
+import re
 import traceback
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dojo import learner
+from dojo.causes import cause_of, response_lines, why_disorder
 from dojo.exchange import NoResponse
 from dojo.holds import NeverCame
 from dojo.limit import Overtime
+from dojo.rows import rows
 from dojo.solutions import DoesNotLoad
 from dojo.stage import Stage
-from dojo.timeline import Event, Order, Timeline
+from dojo.tasks import Tasks
+from dojo.timeline import Order, Timeline
+from dojo.values import ADDRESS, compared, failed
 
 PRINTED = 2_000
-ROWS = 60
-WIDTH = 400
-DETAIL = 52
-SILENT = ("request", "response", "finished", "raised", "log")
+WIDTH = 1_500
+FRAMES = 12
+ASKED = re.compile(r"\s*\+\s+where (?:True|False) = (.+)")
+ASKING = (
+    (re.compile(r"all\((.+)\)"), "all of them to be there"),
+    (re.compile(r"any\((.+)\)"), "one of them to be there"),
+    (re.compile(r"isinstance\((.+), (.+)\)"), "a value of the type {}"),
+)
+NAMES = {"api": "API", "csv": "CSV", "http": "HTTP", "id": "id", "json": "JSON", "png": "PNG"}
+NAMES |= {"ai": "AI", "jpeg": "JPEG", "smtp": "SMTP", "sql": "SQL", "url": "URL", "utc": "UTC"}
+PHRASES = {"utf 8": "UTF-8", "e mail": "e-mail", "time out": "time-out"}
 
 
 @dataclass
@@ -29,6 +41,7 @@ class Finding:
     """A red spec, as plain data that goes through xdist and into a results file.
 
     `asserted` says that an assertion of the spec failed, as opposed to a solution that crashed.
+    Specs with the same `cause` fail for one reason; `node` is the spec's id, as pytest takes it.
     """
 
     kata: str
@@ -42,6 +55,8 @@ class Finding:
     frames: list[str] = field(default_factory=list)
     timeline: list[str] = field(default_factory=list)
     printed: str = ""
+    cause: str = ""
+    node: str = ""
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Finding:
@@ -62,26 +77,64 @@ def title_of(name: str) -> str:
     """The sentence that a spec's name is: `test_the_mail_leaves[no]` is `the mail leaves (no)`."""
     sentence, _, case = name.removeprefix("test_").partition("[")
     case = f" ({case.removesuffix(']')})" if case else ""
-    return sentence.replace("_", " ") + case
+    words = " ".join(NAMES.get(word, word) for word in sentence.split("_"))
+    words = re.sub(r"(?<=[a-z]) s(?= |$)", "'s", words)
+    for phrase, instead in PHRASES.items():
+        words = re.sub(rf"\b{phrase}\b", instead, words)
+    return words + case
 
 
 def finding(
-    kata: str, name: str, why: str, error: BaseException, scene: Stage | None, printed: str
+    kata: str,
+    name: str,
+    why: str,
+    error: BaseException,
+    scene: Stage | None,
+    printed: str,
+    node: str = "",
 ) -> Finding:
     """What to say of `error`, which a spec of `kata` ended with."""
     error = _first_cause(error, scene)
     found = Finding(kata=kata, title=title_of(name), why=inspect.cleandoc(why).partition("\n\n")[0])
+    found.node = node
     found.where = _where(error)
-    found.message, found.details = _message(error)
+    found.message, found.details = _message(error, scene)
     found.light = _light(error)
     found.asserted = isinstance(error, AssertionError) and not isinstance(error, NoResponse)
     found.printed = printed[:PRINTED] + (
         f"\n… cut, {len(printed):,} characters in all" if len(printed) > PRINTED else ""
     )
+    _add_the_cause(found, error, scene)
     if scene is not None:
         found.frames = _learners_frames(error, scene)
-        found.timeline = list(rows(scene.timeline))
+        found.timeline = list(rows(scene.timeline, scene.client))
     return found
+
+
+def _add_the_cause(found: Finding, error: BaseException, scene: Stage | None) -> None:
+    """Say first what lies behind a failure, and then what the spec says of it."""
+    cause = cause_of(error, scene)
+    if cause is not None:
+        found.cause = cause.key
+        if cause.message:
+            said = f"so        {found.message}"
+            guessed = [row for row in found.details if row.startswith("likely ")]
+            own = [r for r in found.details if not (cause.details and r in guessed)]
+            found.details = [*cause.details, said, *own]
+            found.message = cause.message
+    if scene is not None and found.asserted:
+        found.details += _faults(scene)
+
+
+def _faults(scene: Stage) -> list[str]:
+    """What the spec has made fail, and what came of it."""
+    made = [f"{event.kind} {event.detail}" for event in scene.timeline if event.was_made]
+    notes = [f"note      {fault}" for fault in list(dict.fromkeys(made))[:2]]
+    for exchange in scene.client.exchanges if scene.client and made else []:
+        if exchange.raised is not None and not exchange.may_raise:
+            said = learner.said_by(exchange.raised)
+            return [*notes, f"likely    nobody in your code catches what comes of it: {said}"]
+    return notes
 
 
 def _first_cause(error: BaseException, scene: Stage | None) -> BaseException:
@@ -100,19 +153,44 @@ def _first_cause(error: BaseException, scene: Stage | None) -> BaseException:
     return error
 
 
-def _message(error: BaseException) -> tuple[str, list[str]]:
+def _message(error: BaseException, scene: Stage | None) -> tuple[str, list[str]]:
     if isinstance(error, NoResponse | DoesNotLoad | Overtime):
-        return str(error), []
-    if isinstance(error, AssertionError):
-        said, _, explained = f"\n{error}".partition("\nassert ")
-        lines = [line.strip()[:WIDTH] for line in explained.splitlines() if line.strip()]
-        first, *rest = [line for line in said.strip().splitlines() if line.strip()] or ["", ""]
-        told = [line for line in lines if line.startswith(("happened ", "expected ", "likely "))]
-        details = [*rest, *(told or ([] if first else lines))]
-        return (first or "what happened is not what was expected")[:WIDTH], [
-            line for line in details if line
-        ]
-    return f"{type(error).__name__}: {str(error)[:WIDTH]}", []
+        return learner.shortened(str(error), WIDTH), []
+    if not isinstance(error, AssertionError):
+        return learner.said_by(error), []
+    said, _, explained = f"\n{error}".partition("\nassert ")
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    known = scene.timeline.compared if scene is not None else []
+    headline = scene.timeline.headline if scene is not None and known else ""
+    first, *rest = lines or [headline or "what happened is not what was expected"]
+    if known and known[0] in explained:
+        rest = [*known, *rest]
+    elif explained:
+        rest = [*_truth(explained), *rest]
+    return learner.shortened(first, WIDTH), [learner.shortened(row, WIDTH) for row in rest]
+
+
+def _truth(explained: str) -> list[str]:
+    """What pytest says of an assertion that is no comparison: a value that should be true, or
+    not."""
+    first, *rest = explained.splitlines()
+    wanted = "something else" if first.startswith("not ") else "something that is true"
+    value = first.removeprefix("not ")
+    asked = [found[1] for line in rest if (found := ASKED.match(line))]
+    if value in ("True", "False") and asked:
+        value, wanted = _asked(asked[0], wanted)
+    if ADDRESS.search(value):
+        return []
+    return [f"happened  {learner.shortened(value, 400)}", f"expected  {wanted}"]
+
+
+def _asked(call: str, wanted: str) -> tuple[str, str]:
+    """What a call that gave True or False was asked about, and what for."""
+    for pattern, expected in ASKING:
+        found = pattern.fullmatch(call)
+        if found is not None:
+            return found[1], expected.format(*found.groups()[1:])
+    return call, wanted
 
 
 def _light(error: BaseException) -> str:
@@ -128,113 +206,42 @@ def _where(error: BaseException) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.name.startswith("test_k"):
-            return f"{path.parent.name}/{path.name}:{frame.lineno}"
+            shown = learner.shown(path)
+            return (
+                f"{shown if shown != path.name else f'{path.parent.name}/{shown}'}:{frame.lineno}"
+            )
     return ""
 
 
 def _learners_frames(error: BaseException, scene: Stage) -> list[str]:
+    """The parts of tracebacks that lie in the solution: of what was raised, and what was only
+    logged."""
     raised = [e.raised for e in scene.client.exchanges if e.raised] if scene.client else []
-    frames: list[str] = []
-    for shown in dict.fromkeys([*raised, error]):
-        frames += _frames_of(shown)
-    return frames[-12:]
+    told = [learner.traceback_of(shown) for shown in dict.fromkeys([*raised, error])]
+    for became, kept in scene.timeline.errors:
+        if kept not in told:
+            told.append([f"this exception {became}:", *kept])
+    return [row for shown in told for row in shown][-FRAMES:]
 
 
-def _frames_of(error: BaseException) -> list[str]:
-    mine = [
-        frame
-        for frame in _walk(error)
-        if frame[0].f_globals.get("__name__", "").startswith("katas.k")
-    ]
-    if not mine:
-        return []
-    shown = []
-    for frame, line in mine[-4:]:
-        code = frame.f_code
-        source = traceback.linecache.getline(code.co_filename, line).strip()  # type: ignore[attr-defined]
-        shown.append(f"{Path(code.co_filename).name}:{line} in {code.co_name}: {source}")
-    return [*shown, f"{type(error).__name__}: {str(error)[:WIDTH]}"]
-
-
-def _walk(error: BaseException) -> Iterator[tuple[Any, int]]:
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        cause = cause.__cause__
-    for link in reversed(chain):
-        tb = link.__traceback__
-        while tb is not None:
-            yield tb.tb_frame, tb.tb_lineno
-            tb = tb.tb_next
-
-
-def rows(timeline: Timeline) -> Iterator[str]:
-    """The timeline as lines; `>` marks what a spec took exception to."""
-    events = list(timeline)
-    several = len({event.exchange for event in events if event.exchange}) > 1
-    for event in events[:ROWS]:
-        mark = ">" if _is_marked(event, timeline) else " "
-        number = f"{event.exchange or '':>2} " if several else ""
-        thread = "" if event.kind in SILENT else _thread(event)
-        detail = event.detail if len(event.detail) <= DETAIL else event.detail[: DETAIL - 1] + "…"
-        yield f"{mark} {number}{event.kind:<9} {detail:<{DETAIL}} {thread}".rstrip()
-    if len(events) > ROWS:
-        yield f"  … and {len(events) - ROWS} more"
-    if not events:
-        yield "  nothing happened"
-
-
-def _is_marked(event: Event, timeline: Timeline) -> bool:
-    return (
-        event.blocks_the_loop
-        or event.kind in ("raised", "refused")
-        or any(event is marked for marked in timeline.marked)
-    )
-
-
-def _thread(event: Event) -> str:
-    return "event loop" if event.on_loop else "worker thread"
-
-
-def explain_comparison(left: object, right: object) -> list[str]:
-    """The lines that `assert left == right` is explained with, in a spec."""
-    from _pytest._io.saferepr import saferepr
-
-    lines = [
-        "left == right",
-        f"happened {_listed(left) if isinstance(left, Order) else saferepr(left, maxsize=WIDTH)}",
-        f"expected {_listed(right) if isinstance(left, Order) else saferepr(right, maxsize=WIDTH)}",
-    ]
-    if isinstance(left, Order) and isinstance(right, list):
-        lines.append(f"likely   {_likely(left, right)}")
-    return lines
+def explain(
+    op: str, left: object, right: object, timeline: Timeline, tasks: Tasks | None
+) -> list[str] | None:
+    """The lines that `assert left op right` is explained with, in a spec; None where pytest's own
+    do."""
+    if not failed(op, left, right):
+        return None
+    if isinstance(left, Order) and isinstance(right, list) and op == "==":
+        timeline.mark_disorder(left, right)
+        wrong, why = why_disorder(left, right, timeline, tasks.added if tasks else [])
+        timeline.headline = wrong
+        lines = [f"happened  {_listed(left)}", f"expected  {_listed(right)}", f"likely    {why}"]
+    else:
+        lines = [*compared(op, left, right), *response_lines(left, right)]
+        timeline.headline = ""
+    timeline.compared = lines
+    return [f"left {op} right", *lines]
 
 
 def _listed(names: object) -> str:
     return ", then ".join(names) if isinstance(names, list) and names else "nothing of the kind"
-
-
-def _likely(happened: list[str], expected: list[str]) -> str:
-    missing = [name for name in expected if name not in happened]
-    if missing:
-        return (
-            f"there was no {missing[0]!r}: was the task added to the BackgroundTasks that FastAPI "
-            "hands to the endpoint, was the function given and not its result, and did it run "
-            "without an exception?"
-        )
-    if "response" in expected:
-        early = [
-            name
-            for name in happened[: happened.index("response")]
-            if name in expected[expected.index("response") :]
-        ]
-        if early:
-            return (
-                f"{early[0]!r} came before the response, so the client had to wait for it: "
-                "do not call the function in the endpoint, hand it to background_tasks.add_task"
-            )
-    return (
-        "the tasks ran in another order, or more than once: "
-        "they run in the order in which they are added"
-    )

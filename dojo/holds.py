@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from dojo import debugger
-from dojo.timeline import Moments, owner, witness
+from dojo.timeline import Moments, origin, owner, witness
 
 SECONDS = 2.0
 TURN = 0.1
@@ -98,6 +98,7 @@ class Hold:
         self.threads = 0
         self.overdue = False
         self.on_loop = False
+        self.origin = ""
         self._gate = threading.Event()
         _all.append(self)
         self._lock = threading.Lock()
@@ -123,6 +124,9 @@ class Hold:
         return self._gate.is_set()
 
     def release(self) -> None:
+        timeline = witness()
+        if timeline is not None and self.reached and not self.released:
+            timeline.record("released", self.what)
         self._gate.set()
 
     def _takes(self) -> bool:
@@ -147,11 +151,11 @@ class Hold:
         """Note that what should be held is on the event loop's thread, and let it through."""
         self.on_loop = self.on_loop or not self.released
 
-    async def stop_here_async(self, by: Moments | None = None) -> None:
+    async def stop_here_async(self, by: Moments | None = None, started: str = "") -> None:
         """Stop the calling coroutine, on behalf of `by` where it is a thread of that exchange that
-        waits for it."""
+        waits for it, and which a solution has `started` itself, or not."""
         if self._takes():
-            self._note(by or owner())
+            self._note(by or owner(), started)
             self.threads += by is not None
             self._overdue(await until(lambda: self.released))
 
@@ -168,13 +172,20 @@ class Hold:
                 "a `def` task runs in a worker thread"
             )
         if self.reached < count:
-            raise NeverCame(
-                f"expected {self.what} to be under way, and it was not: "
-                f"{self.reached} of {count} came"
-            )
+            raise NeverCame(self._why_not_reached(count))
 
-    def _note(self, moments: Moments | None) -> None:
+    def _why_not_reached(self, count: int) -> str:
+        end = "every request had finished" if _all_quiet() else f"{SECONDS:g} s had passed"
+        if not self.reached:
+            return f"{self.what} never began: {end} without it"
+        return f"{self.what} began {self.reached} times, and not {count} times, before {end}"
+
+    def _note(self, moments: Moments | None, started: str = "") -> None:
         """Note that it is this exchange which has arrived here."""
+        timeline = witness()
+        if timeline is not None:
+            self.origin = self.origin or started or origin.get()
+            timeline.record("held", self.what, by=moments)
         if moments is not None:
             _holding[moments.number] = self
 
@@ -203,9 +214,9 @@ def held(number: int) -> Hold | None:
     return None if hold is None or hold.released else hold
 
 
-def held_back() -> bool:
-    """Whether anything stands at a hold now."""
-    return any(hold.reached and not hold.released for hold in _all)
+def standing() -> Hold | None:
+    """A hold at which something has arrived, and that is not released yet."""
+    return next((hold for hold in _all if hold.reached and not hold.released), None)
 
 
 def held_threads() -> int:

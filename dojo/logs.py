@@ -61,6 +61,7 @@ def logging_observed() -> Iterator[Logs]:
     call_handlers = logging.Logger.callHandlers
 
     def note_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+        _note_exception(record)
         if _is_the_katas(logger.name):
             logs.note(record)
         elif _by_the_solution():
@@ -76,6 +77,15 @@ def logging_observed() -> Iterator[Logs]:
         for name, changed in _loggers().items():
             _put_back(changed, before.get(name))
         _forget_the_katas()
+
+
+def _note_exception(record: logging.LogRecord) -> None:
+    """Keep the exception that a record is about, or that was being handled meanwhile."""
+    given = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    error = given or sys.exc_info()[1]
+    timeline = witness()
+    if timeline is not None and error is not None:
+        timeline.note_error(error, "was only logged")
 
 
 def _is_the_katas(name: str) -> bool:

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from dojo import finding, fixtures, limit, network, process
+from dojo import finding, fixtures, learner, limit, network, process, tasks
 from dojo.board import Board
 from dojo.catalogue import BrokenCatalogue, Kata, read_catalogue
 from dojo.fixtures import KATA, SOLUTIONS, STAGE
 from dojo.solutions import NoSolutions, Solutions, find_solutions
-from dojo.timeline import Order, witness
+from dojo.timeline import witness
 
 KATAS = pytest.StashKey[dict[str, Kata]]()
 BOARD = pytest.StashKey[Board]()
@@ -47,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         solutions = _solutions(config, katas)
     except (BrokenCatalogue, NoSolutions) as error:
         raise pytest.UsageError(str(error)) from None
+    learner.show_from(config.invocation_params.dir)
     config.stash[KATAS] = katas
     config.stash[SOLUTIONS] = solutions
     config.stash[BOARD] = Board(katas, solutions, config)
@@ -166,11 +167,9 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     timeline = witness()
-    if timeline is None or op != "==":
+    if timeline is None:
         return None
-    if isinstance(left, Order) and isinstance(right, list):
-        timeline.mark_disorder(left, right)
-    return finding.explain_comparison(left, right)
+    return finding.explain(op, left, right, timeline, tasks.in_force())
 
 
 class NotRun(limit.Overtime):
@@ -257,7 +256,8 @@ def _finding(item: pytest.Item, kata: Kata, error: BaseException) -> finding.Fin
         for _, title, text in item._report_sections
         if shown in ("all", title) and (title != "log" or log_asked_for)
     )
-    return finding.finding(kata.name, item.name, doc, error, item.stash.get(STAGE, None), printed)
+    scene = item.stash.get(STAGE, None)
+    return finding.finding(kata.name, item.name, doc, error, scene, printed, item.nodeid)
 
 
 def _cut(text: str) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 
 from dojo import network
 from dojo.holds import Hold
-from dojo.timeline import Moments, owner, witness
+from dojo.learner import Place, places_here
+from dojo.timeline import MADE, Moments, origin, owner, witness
 
 
 @dataclass
@@ -59,13 +60,15 @@ def _addresses(message: EmailMessage, name: str) -> str:
 
 @dataclass
 class Session:
-    """One connection to the server: who made it, on which thread, and how it went."""
+    """One connection to the server: who made it, where, on which thread, and how it went."""
 
     socket: socket.socket
     moments: Moments | None
     on_loop: bool
     quit: bool = False
     mails: list[Mail] = field(default_factory=list)
+    places: tuple[Place, ...] = ()
+    origin: str = ""
 
     @property
     def closed(self) -> bool:
@@ -122,9 +125,11 @@ class Postbox:
             self._door.stop_here()
         if self._down:
             if timeline is not None:
-                timeline.record("refused", "the mail server is down", blocking=True)
+                timeline.record("refused", f"no mail server there: {MADE}", blocking=True)
             raise ConnectionRefusedError("the mail server is down")
-        self.sessions.append(Session(connecting, moments, on_loop))
+        self.sessions.append(
+            Session(connecting, moments, on_loop, places=places_here(), origin=origin.get())
+        )
         return _server().address
 
     def session(self, port: int) -> Session | None:
@@ -143,23 +148,32 @@ class Postbox:
             timeline = witness()
             if timeline is not None:
                 by = session.moments if session else None
-                timeline.record("refused", f"mail to {recipient}", by=by, on_loop=False)
+                timeline.record("refused", f"mail to {recipient}: {MADE}", by=by, on_loop=False)
         return self._refuses
 
     async def accept(self, mail: Mail, session: Session | None) -> None:
         by = session.moments if session else None
         on_loop = session is not None and session.on_loop
+        places, started = (session.places, session.origin) if session else ((), "")
         if self._hold is not None:
             if on_loop:
                 self._hold.pass_on_loop()
             else:
-                await self._hold.stop_here_async(by)
+                await self._hold.stop_here_async(by, started)
         self.mails.append(mail)
         if session is not None:
             session.mails.append(mail)
         timeline = witness()
         if timeline is not None:
-            timeline.record("mail", str(mail), by=by, on_loop=on_loop, blocking=True)
+            timeline.record(
+                "mail",
+                str(mail),
+                by=by,
+                on_loop=on_loop,
+                blocking=True,
+                places=places,
+                started=started,
+            )
 
 
 _postbox: Postbox | None = None

@@ -18,8 +18,9 @@ import respx
 from respx.mocks import HTTPCoreMocker
 
 from dojo.holds import Hold, turns
+from dojo.learner import places_here
 from dojo.strays import let_time_limits_run_out
-from dojo.timeline import owner, witness
+from dojo.timeline import MADE, owner, witness
 
 AWAITED = "dojo.awaited"
 
@@ -34,6 +35,9 @@ class Call:
     body: bytes
     exchange: int | None
     at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
 
     @property
     def json(self) -> Any:
@@ -165,6 +169,7 @@ class Service:
                 "call",
                 f"{request.method} {request.url}, {_named(reply)}",
                 blocking=not awaited,
+                places=places_here(),
             )
         if awaited:
             return self._answer_later(request, reply)
@@ -223,14 +228,18 @@ def _would_wait_for_ever(request: httpx.Request, reply: Reply) -> bool:
 
 def _named(reply: Reply) -> str:
     if isinstance(reply, int):
-        return str(reply)
+        return _status_named(reply)
     made = _made(reply)
     if isinstance(made, httpx.Response):
-        cut = ", cut off in its body" if isinstance(made.stream, _Broken) else ""
-        return f"{made.status_code}{cut}"
-    if _limit_of(reply) == "read":
-        return "no response in time"
-    return _TOLD.get(type(made), "not reachable")
+        if isinstance(made.stream, _Broken):
+            return f"{made.status_code}, cut off in its body: {MADE}"
+        return _status_named(made.status_code)
+    told = "no response in time" if _limit_of(reply) == "read" else _TOLD.get(type(made))
+    return f"{told or 'not reachable'}: {MADE}"
+
+
+def _status_named(status: int) -> str:
+    return str(status) if 200 <= status < 300 else f"{status}: {MADE}"
 
 
 _TOLD: dict[type[Exception], str] = {

@@ -26,6 +26,7 @@ from dojo import (
     services,
     solutions,
     strays,
+    tasks,
     timeline,
 )
 from dojo.catalogue import Kata
@@ -46,6 +47,7 @@ class Stage:
     services: services.Services
     darkroom: images.Darkroom
     logs: Logs
+    tasks: tasks.Tasks
     client: Client | None = None
 
     def changes(self) -> list[str]:
@@ -65,6 +67,7 @@ def stage(directory: Path) -> Iterator[Stage]:
     network.install()
     services.install()
     clock.install()
+    tasks.install()
     before = Path.cwd()
     threads = set(threading.enumerate())
     with process.put_back(), logging_observed() as logs:
@@ -78,6 +81,7 @@ def stage(directory: Path) -> Iterator[Stage]:
             services=services.Services(),
             darkroom=images.Darkroom(),
             logs=logs,
+            tasks=tasks.Tasks(),
         )
         timeline.watch(scene.timeline)
         database.use(scene.database)
@@ -85,6 +89,7 @@ def stage(directory: Path) -> Iterator[Stage]:
         postbox.use(scene.postbox)
         services.use(scene.services)
         images.use(scene.darkroom)
+        tasks.use(scene.tasks)
         try:
             yield scene
         finally:
@@ -96,6 +101,7 @@ def stage(directory: Path) -> Iterator[Stage]:
             postbox.use(None)
             services.use(None)
             images.use(None)
+            tasks.use(None)
             timeline.watch(None)
             os.chdir(before)
 

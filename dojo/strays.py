@@ -10,20 +10,24 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import concurrent.futures.thread
+import contextvars
 import functools
 import sys
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import anyio.to_thread
 
 from dojo.holds import clock, held_threads, real_pause, turns, until
+from dojo.learner import at, is_learners, places_here
 from dojo.timeline import (
     Moments,
     bound,
     by_the_solution,
+    origin,
     task_works_for,
     witness,
     work_for,
@@ -32,6 +36,7 @@ from dojo.timeline import (
 
 HEAD_START = 0.1
 PATIENCE = 0.3
+STARTERS = ("anyio", "asyncio", "concurrent", "dojo", "threading")
 
 
 @dataclass
@@ -113,12 +118,20 @@ def _borrowed() -> int:
 
 
 def _where() -> str:
-    frame = sys._getframe(2)
+    places = places_here()
+    return f"at {at(places[0])}" if places else "by a library"
+
+
+def _started(what: str) -> str:
+    """What a solution starts itself, in words; empty where it is a library that does so for it."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).startswith("katas.k"):
-            return f"at {frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return "by a library"
+        if is_learners(frame):
+            return f"{what} that was started at {at((frame.f_code.co_filename, frame.f_lineno))}"
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in STARTERS:
+            return ""
+        frame = frame.f_back
+    return ""
 
 
 def _brood() -> Brood | None:
@@ -133,6 +146,10 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
     def create(
         loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
     ) -> asyncio.Future[Any]:
+        started = _started("an asyncio task") if witness() and factory is None else ""
+        if started and options.get("context") is None:
+            options["context"] = contextvars.copy_context()
+            options["context"].run(origin.set, started)
         task: asyncio.Future[Any] = (
             factory(loop, coroutine, **options)
             if factory
@@ -157,9 +174,16 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
             return run_in_executor(executor, func, *args)
         future = _JobFuture(loop=loop)
         may_go = brood.may_go
+        inherited, started = origin.get(), _started("a job of an executor")
         _direct.skip = True
+
+        def late() -> Any:
+            _give_head_start(may_go, future.awaited)
+            origin.set(inherited or ("" if future.awaited.is_set() else started))
+            return func(*args)
+
         try:
-            job = run_in_executor(executor, lambda: _late(may_go, future.awaited, func, args))
+            job = run_in_executor(executor, late)
         finally:
             _direct.skip = False
         future.follow(job)
@@ -202,15 +226,8 @@ class _JobFuture(asyncio.Future[Any]):
             self.set_result(job.result())
 
 
-def _late(
-    may_go: threading.Event, awaited: threading.Event, func: Callable[..., Any], args: Any
-) -> Any:
-    """Do a job when somebody waits for it, or the spec has looked, or 0.1 s have passed."""
-    _give_head_start(may_go, awaited)
-    return func(*args)
-
-
 def _give_head_start(may_go: threading.Event, awaited: threading.Event) -> None:
+    """Let a job begin when somebody waits for it, or the spec has looked, or 0.1 s have passed."""
     for _ in range(int(HEAD_START / 0.002)):
         if may_go.is_set() or awaited.wait(0.002):
             break
@@ -276,15 +293,18 @@ def install() -> None:
         if moments is None or brood is None:
             return submit(self, fn, *args, **kwargs)
         direct = not _direct.skip
+        started = _started("a job of an executor") if direct else ""
 
         def job() -> Any:
             work_for(moments)
+            origin.set(started)
             try:
                 if direct:
                     brood.may_go.wait(HEAD_START / 10)
                 return fn(*args, **kwargs)
             finally:
                 work_for(None)
+                origin.set("")
 
         future = submit(self, job)
         if direct:
@@ -294,6 +314,14 @@ def install() -> None:
     threading.Thread.start = watched_start  # type: ignore[method-assign]
     threading.Thread.join = watched_join  # type: ignore[method-assign]
     concurrent.futures.ThreadPoolExecutor.submit = watched_submit  # type: ignore[method-assign]
+
+
+def _note_error(error: Exception) -> None:
+    """Show what ends a thread: nobody else would, but Python's own traceback through this file."""
+    timeline = witness()
+    if timeline is not None:
+        timeline.record("raised", f"{type(error).__name__}: {error}"[:120])
+        timeline.note_error(error, "ended a thread, where nobody saw it")
 
 
 def _is_pool_worker(thread: threading.Thread) -> bool:
@@ -318,12 +346,16 @@ def _delay(thread: threading.Thread, moments: Moments) -> None:
     thread._dojo_waited_for = waited_for  # type: ignore[attr-defined]
     run = thread.run
     may_go = brood.may_go
+    started = _started("a thread")
 
     def later() -> None:
         _give_head_start(may_go, waited_for)
         work_for(moments)
+        origin.set(started)
         try:
             run()
+        except Exception as error:
+            _note_error(error)
         finally:
             work_for(None)
 

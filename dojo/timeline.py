@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import re
 import sys
 import threading
 import weakref
@@ -13,6 +14,10 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from dojo.learner import Place, line_at, places_here, source_of, traceback_of
+
+ERRORS = 5
+MADE = "this spec made it fail"
 MOMENTS = ("request", "response", "finished")
 POOLS = ("AnyIO worker thread", "asyncio_")
 ENDPOINTS = (
@@ -46,7 +51,8 @@ class Event:
 
     `blocking` says that it is work that keeps its thread busy, `on_loop` that this thread was the
     event loop's, `after_response` that the exchange it belongs to had been sent, `in_middleware`
-    that a middleware was at work.
+    that a middleware was at work. `places` are the lines of the solution that were at it, innermost
+    first, and `origin` is what the solution had started by itself to do it.
     """
 
     kind: str
@@ -56,10 +62,17 @@ class Event:
     after_response: bool = False
     blocking: bool = False
     in_middleware: bool = False
+    places: tuple[Place, ...] = ()
+    origin: str = ""
 
     @property
     def blocks_the_loop(self) -> bool:
         return self.blocking and self.on_loop and (self.after_response or self.in_middleware)
+
+    @property
+    def was_made(self) -> bool:
+        """Whether it is a failure that the spec has brought about itself."""
+        return self.detail.endswith(MADE)
 
     def is_a(self, selector: str) -> bool:
         """Whether `selector` names this event: a kind, or a kind and a part of the detail."""
@@ -89,6 +102,9 @@ class Timeline:
 
     Any thread may add to it; `under_way` counts exchanges begun and not finished, and `in_flight`
     are those whose app is at work. What goes on without end does not fill the memory: see `EVENTS`.
+    What a spec took exception to is `marked`, `compared` says how it failed, and `headline` what is
+    wrong where the spec has no words of its own. `errors` are what became of exceptions that did
+    not come out of the app, and the solution's parts of their tracebacks.
     """
 
     loop_thread: int = field(default_factory=threading.get_ident)
@@ -97,6 +113,9 @@ class Timeline:
     in_flight: list[Moments] = field(default_factory=list)
     marked: list[Event] = field(default_factory=list)
     sleeps: int = 0
+    compared: list[str] = field(default_factory=list)
+    headline: str = ""
+    errors: list[tuple[str, list[str]]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _copy: Generator[tuple[list[Event], int], Event | None, None] = field(init=False, repr=False)
 
@@ -115,8 +134,12 @@ class Timeline:
         by: Moments | None = None,
         on_loop: bool | None = None,
         blocking: bool = False,
+        places: tuple[Place, ...] | None = None,
+        started: str | None = None,
     ) -> Event:
         """Add an event; what is not given is read off the thread and the context of the caller."""
+        if places is None:
+            places = places_here() if blocking else ()
         by = by or owner()
         on_loop = self.on_loop() if on_loop is None else on_loop
         event = Event(
@@ -127,6 +150,8 @@ class Timeline:
             after_response=bool(by and by.responded),
             blocking=blocking,
             in_middleware=bool(by) and blocking and on_loop and _in_middleware(),
+            places=places,
+            origin=origin.get() if started is None else started,
         )
         with self._lock:
             # How often somebody slept in a row, while nothing else happened.
@@ -135,6 +160,16 @@ class Timeline:
                 self.events.append(event)
                 self._copy.send(event)
         return event
+
+    def note_error(self, error: BaseException, became: str) -> None:
+        """Keep what `became` of an exception that does not come out of the app, and its traceback
+        as text.
+
+        The exception itself would keep alive everything that the failing function held open.
+        """
+        rows = traceback_of(error)
+        if rows and (became, rows) not in self.errors and len(self.errors) < ERRORS:
+            self.errors.append((became, rows))
 
     def is_untouched(self) -> bool:
         """Whether it is as it was recorded, with nothing taken out, put in or retouched."""
@@ -177,9 +212,10 @@ class Timeline:
                 return
 
     def early(self, selector: str, message: str) -> str:
-        """Mark what came before its response; gives `message` back, the text of an assert."""
+        """Mark what came before its response; gives `message` back, the text of an assert, with
+        what is known about the reason."""
         self.marked = [event for event in self if event.is_a(selector) and not event.after_response]
-        return message
+        return "\n".join([message, *(f"likely    {why_early(e)}" for e in self.marked[:1])])
 
     def on_the_loop(self) -> list[str]:
         """What kept the event loop busy, also before the response, and in an endpoint."""
@@ -194,6 +230,33 @@ class Timeline:
         return [str(event) for event in self if event.blocks_the_loop]
 
 
+def why_early(event: Event) -> str:
+    """Why something came before its response, as far as it was seen."""
+    if event.origin:
+        return (
+            f"it ran in {event.origin}. What your code starts itself begins before the response, "
+            "and nobody waits for it: hand the function to background_tasks.add_task instead"
+        )
+    callers = [p for p in event.places if not PASSES_ON.search(source_of(p))]
+    if not callers:
+        return "it was done in the endpoint: hand the function to background_tasks.add_task"
+    place = callers[-1]
+    called = CALLED.search(source_of(place))
+    if called:
+        return (
+            f"{line_at(place)} calls {called[1]} at once and hands add_task its result: "
+            f"write add_task({called[1]}, ...), with the arguments behind the function"
+        )
+    return (
+        f"it was done at {line_at(place)}, so the client had to wait for it: "
+        "hand the function to background_tasks.add_task, do not call it"
+    )
+
+
+PASSES_ON = re.compile(r"\b(?:call_next|app)\(")
+CALLED = re.compile(r"\badd_task\(\s*(\w+)\(")
+
+origin: ContextVar[str] = ContextVar("origin", default="")
 here: ContextVar[Moments | None] = ContextVar("here", default=None)
 _threads: dict[int, Moments] = {}
 _tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], Moments] = weakref.WeakKeyDictionary()

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 KATA = "k01_notification_log"
 RIGHT = (ROOT / "solutions" / KATA / "app.py").read_text(encoding="utf-8")
-BOARD_ROW = re.compile(r"^[●*] (\w+) +(k\d\d)  .*?(\d+)/(\d+)$", re.MULTILINE)
+BOARD_ROW = re.compile(r"^[●*] (\w+) +(k\d\d)  .*?(\d+)/(\d+)(?:  \d+ of \d+ run)?$", re.MULTILINE)
 OURS = re.compile(r"INTERNALERROR|Traceback|dojo[/\\]\w+\.py")
 PATIENCE = 60
 

@@ -325,7 +325,7 @@ async def test_a_crash_before_the_answer_is_no_answer(scene):
     """The message names what was raised."""
     async with client_of(app_with(crash), scene) as client:
         with pytest.raises(
-            NoResponse, match="POST / raised ValueError instead of answering: oh"
+            NoResponse, match="POST / raised ValueError instead of sending a response: oh"
         ) as no:
             await client.post("/")
 
@@ -396,7 +396,9 @@ async def test_a_sys_exit_does_not_end_the_run(scene, endpoint):
 async def test_a_sys_exit_instead_of_an_answer_is_told(scene):
     """It is no answer."""
     async with client_of(app_with(crash_unnoticed), scene) as client:
-        with pytest.raises(NoResponse, match="raised SystemExit instead of answering: bye"):
+        with pytest.raises(
+            NoResponse, match="raised SystemExit instead of sending a response: bye"
+        ):
             await client.post("/")
 
 
@@ -410,9 +412,7 @@ async def test_an_exchange_that_is_never_answered_ends_with_a_reason(scene, monk
 
     async with client_of(app_with(endpoint), scene) as client:
         exchange = client.begin("POST", "/")
-        with pytest.raises(
-            AssertionError, match="is not answered while something that never comes"
-        ):
+        with pytest.raises(AssertionError, match="got no response within"):
             await exchange.until_responded()
         with pytest.raises(AssertionError, match=r"POST / did not respond within 0\.04 s"):
             await exchange.until_finished()
@@ -453,5 +453,7 @@ async def test_an_answer_that_waits_for_what_is_held_is_told(scene):
     async with client_of(app_with(endpoint), scene) as client:
         with service.hold():
             exchange = client.begin("POST", "/")
-            with pytest.raises(AssertionError, match="not answered while the call GET https://ai"):
+            with pytest.raises(
+                AssertionError, match="got no response while the call GET https://ai"
+            ):
                 await exchange.until_responded()

@@ -9,6 +9,7 @@ from worlds import app_of_tasks, run_tasks
 from dojo import network
 from dojo import postbox as postboxes
 from dojo.stage import client_of
+from dojo.timeline import MADE
 
 
 def mail_to(who: str = "ada") -> EmailMessage:
@@ -68,7 +69,7 @@ async def test_a_refused_mail_raises_in_the_sender(scene, postbox):
 
     assert isinstance(exchange.raised, smtplib.SMTPRecipientsRefused)
     assert postbox.mails == []
-    assert scene.timeline.of("refused") == ["mail to ada@example.com"]
+    assert scene.timeline.of("refused") == [f"mail to ada@example.com: {MADE}"]
 
 
 async def test_nobody_answers_at_a_server_that_is_down(scene, postbox):

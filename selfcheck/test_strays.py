@@ -74,7 +74,7 @@ async def test_what_still_runs_is_left_behind(scene, tmp_path_factory, monkeypat
             async with client_of(module.app, scene) as client:
                 with pytest.raises(
                     AssertionError,
-                    match=rf"left behind by POST {url}: {what} started at app\.py:\d+,",
+                    match=rf"left behind by POST {url}: {what} started at \S*app\.py:\d+,",
                 ):
                     await client.post(url)
         finally:

@@ -29,7 +29,7 @@ import pytest
 from _pytest.capture import CaptureIO
 
 import dojo.warm  # noqa: F401
-from dojo import clock, database, disk, images, network, services, strays
+from dojo import clock, database, disk, images, learner, network, services, strays, tasks
 from dojo.finding import title_of
 from dojo.fixtures import KATA
 from dojo.grading import guard
@@ -47,6 +47,7 @@ INSTALLED = (
     clock.install,
     database.install,
     images.install,
+    tasks.install,
 )
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout")
 
@@ -74,6 +75,7 @@ class Worker:
         for item in session.items:
             if KATA in item.stash:
                 self.items.setdefault(item.stash[KATA].name, []).append(item)
+        learner.show_from(None)
         for install in INSTALLED:
             install()
         if not self.cell.walls and not network.has_loopback():

@@ -195,13 +195,21 @@ def _parts(kata: KataResult) -> list[Part]:
 @lru_cache(maxsize=4096)
 def _narrow(lines: tuple[str, ...]) -> tuple[str, ...]:
     """A timeline without the room that its columns do not need: two blanks are enough."""
-    inked = sorted({at for line in lines for at, character in enumerate(line) if character != " "})
+    rows = [line for line in lines if not _is_note(line)]
+    inked = sorted({at for line in rows for at, character in enumerate(line) if character != " "})
     edges: list[int | None] = [0]
     for before, at in pairwise([-1, *inked]):
         if at - before > 3:
             edges += [before + 1, at - 2]
     pieces = list(zip(edges[::2], [*edges[1::2], None], strict=True))
-    return tuple("".join(line[a:b] for a, b in pieces).rstrip() for line in lines)
+    return tuple(
+        line if _is_note(line) else "".join(line[a:b] for a, b in pieces).rstrip() for line in lines
+    )
+
+
+def _is_note(line: str) -> bool:
+    """Whether a line of a timeline is about the one before, and has no columns."""
+    return not line[2:12].strip() or line.lstrip().startswith(("(", "…"))
 
 
 def _visible(value: object) -> object:

@@ -2,7 +2,7 @@
 
 breaks: The mail leaves after the response.
 caught by: test_the_mail_leaves_only_after_the_response
-says: 'mail' came before the response, so the client had to wait for it: do
+says: 'mail' came before the response
 """
 
 import smtplib

@@ -2,7 +2,7 @@
 
 breaks: No thread or asyncio task outlives the exchange.
 caught by: test_the_mail_leaves_only_after_the_response
-says: 'mail' came before the response, so the client had to wait for it: do
+says: it ran in a thread that was started
 """
 
 import smtplib

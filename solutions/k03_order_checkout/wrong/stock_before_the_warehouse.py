@@ -2,7 +2,7 @@
 
 breaks: after the response, in this order, each starting only when the one before has ended
 caught by: test_the_jobs_run_after_the_response_and_in_order
-says: the tasks ran in another order, or more than once: they run in the
+says: the jobs came in another order
 """
 
 import smtplib

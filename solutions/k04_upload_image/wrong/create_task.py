@@ -2,7 +2,7 @@
 
 breaks: after the response; no asyncio task outlives the exchange
 caught by: test_the_service_is_called_only_after_the_response
-says: 'call' came before the response, so the client had to wait for it: do
+says: it ran in an asyncio task that was started
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 breaks: after the response the service is asked, and there is one row per upload
 caught by: test_the_service_is_called_only_after_the_response
-says: there was no 'call': was the task added to the BackgroundTasks that
+says: a lambda that calls an `async def` function only makes a coroutine
 """
 
 import json

@@ -3,7 +3,7 @@
 breaks: after the response; no thread outlives the exchange
 caught by: test_the_service_is_called_only_after_the_response
 caught by: test_other_requests_are_answered_while_the_service_thinks
-says: 'call' came before the response, so the client had to wait for it: do
+says: it ran in a thread that was started
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 breaks: after the response: the service is asked, then the row is written
 caught by: test_the_service_is_called_only_after_the_response
-says: 'call' came before the response, so the client had to wait for it: do
+says: 'call' came before the response
 """
 
 import json

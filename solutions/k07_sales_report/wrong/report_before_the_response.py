@@ -2,7 +2,7 @@
 
 breaks: The response says `queued`; a client that asks while it is made gets `running`.
 caught by: test_the_report_is_made_only_after_the_response
-says: 'query orders' came before the response, so the client had to wait for
+says: 'query orders' came before the response
 """
 
 import csv

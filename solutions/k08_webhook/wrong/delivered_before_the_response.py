@@ -2,7 +2,7 @@
 
 breaks: After the response: POST of the payment as JSON to the callback.
 caught by: test_the_callback_is_called_only_after_the_response
-says: 'call' came before the response, so the client had to wait for it: do
+says: 'call' came before the response
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 breaks: After the response: POST of the payment as JSON to the callback.
 caught by: test_the_callback_is_called_only_after_the_response
-says: there was no 'call': was the task added to the BackgroundTasks that
+says: the background task deliver was made and never ran
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 breaks: The query runs after the response.
 caught by: test_the_query_runs_only_after_the_response
-says: 'query orders' came before the response, so the client had to wait for
+says: add_task was given None and not a function
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 breaks: Readers see the last whole summary until the new one is complete.
 caught by: test_readers_are_answered_while_the_query_runs
-says: GET /summary is not answered while something that never comes takes
+says: GET /summary got no response while the query of the table orders
 """
 
 import threading

@@ -1,0 +1,119 @@
+"""Where in a solution something happens: its files and lines, and its part of a traceback."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+Place = tuple[str, int]
+
+FRAMES = 4
+MESSAGE = 1_500
+SOURCE = 100
+
+_folder: Path | None = None
+
+
+def show_from(folder: Path | None) -> None:
+    """Say in which folder the learner stands: paths are shown as they are typed there.
+
+    Without one, files are shown by their names alone.
+    """
+    global _folder
+    _folder = folder
+
+
+def shown(file: str | Path) -> str:
+    """A path that can be clicked, or typed, where the learner stands."""
+    path = Path(file)
+    if _folder is None:
+        return path.name
+    try:
+        return min(os.path.relpath(path, _folder), str(path), key=len)
+    except ValueError:  # another drive, on Windows
+        return str(path)
+
+
+def is_learners(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("katas.k")
+
+
+def places_here() -> tuple[Place, ...]:
+    """The lines of the solution that are being executed by whoever calls this, innermost first.
+
+    It is asked at each event: what lies below the event loop's own frame is not looked at.
+    """
+    places = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__") or ""
+        if name[:7] == "katas.k":
+            places.append((frame.f_code.co_filename, frame.f_lineno))
+        elif name == "asyncio.events":
+            break
+        frame = frame.f_back
+    return tuple(places)
+
+
+def source_of(place: Place) -> str:
+    return linecache.getline(*place).strip()
+
+
+def at(place: Place) -> str:
+    """`katas/k01_name/app.py:18`"""
+    return f"{shown(place[0])}:{place[1]}"
+
+
+def line_at(place: Place) -> str:
+    """A place and the line of code that stands there."""
+    source = source_of(place)
+    return f"{at(place)} `{shortened(source, SOURCE)}`" if source else at(place)
+
+
+def said_by(error: BaseException) -> str:
+    """The type of an exception and its message; only a message like a document is cut."""
+    try:
+        message = str(error)
+    except Exception:
+        message = ""
+    name = type(error).__name__
+    return f"{name}: {shortened(message, MESSAGE)}" if message else name
+
+
+def shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def traceback_of(error: BaseException) -> list[str]:
+    """The part of a traceback that lies in the solution, and what was raised; empty where nothing
+    of it does."""
+    mine = [link for link in _walk(error) if is_learners(link[0])]
+    rows = [
+        f"{at((frame.f_code.co_filename, line))} in {frame.f_code.co_name}: "
+        f"{source_of((frame.f_code.co_filename, line))}"
+        for frame, line in mine[-FRAMES:]
+    ]
+    return [*rows, said_by(error)] if rows else []
+
+
+def place_of(error: BaseException) -> Place | None:
+    """The innermost line of the solution that an exception came through."""
+    mine = [link for link in _walk(error) if is_learners(link[0])]
+    return (mine[-1][0].f_code.co_filename, mine[-1][1]) if mine else None
+
+
+def _walk(error: BaseException) -> Iterator[tuple[FrameType, int]]:
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__
+    for link in reversed(chain):
+        tb = link.__traceback__
+        while tb is not None:
+            yield tb.tb_frame, tb.tb_lineno
+            tb = tb.tb_next
