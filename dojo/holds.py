@@ -13,6 +13,8 @@ from dojo.timeline import Moments, origin, owner, witness
 
 SECONDS = 2.0
 TURN = 0.1
+# A hold outlasts whoever waits for what it holds, so that the one who waits can say so.
+LONGER = 1.5
 
 # Bound here, before anybody freezes or replaces the ones in their modules.
 real_pause = time.sleep
@@ -86,7 +88,7 @@ class NeverCame(AssertionError):
 class Hold:
     """Stops what reaches it until it is released, at the end of its `with` block at the latest.
 
-    A hold that is never released ends by itself after 2 seconds, and its `with` block then fails.
+    A hold that is never released ends by itself after 3 seconds, and its `with` block then fails.
     Work on the event loop's own thread is never stopped, since nothing could release it: the
     timeline shows that it ran there.
     """
@@ -115,7 +117,7 @@ class Hold:
         self.release()
         if self.overdue and error is None:
             raise AssertionError(
-                f"the hold on {self.what} was not released within {SECONDS:g} s: "
+                f"the hold on {self.what} was not released within {LONGER * SECONDS:g} s: "
                 "what it held went on, so this spec proved nothing"
             )
 
@@ -145,7 +147,7 @@ class Hold:
         elif self._takes():
             self._note(owner())
             self.threads += 1
-            self._overdue(self._gate.wait(SECONDS))
+            self._overdue(self._gate.wait(LONGER * SECONDS))
 
     def pass_on_loop(self) -> None:
         """Note that what should be held is on the event loop's thread, and let it through."""
@@ -157,7 +159,7 @@ class Hold:
         if self._takes():
             self._note(by or owner(), started)
             self.threads += by is not None
-            self._overdue(await until(lambda: self.released))
+            self._overdue(await until(lambda: self.released, LONGER * SECONDS))
 
     async def until_reached(self, count: int = 1) -> None:
         """Wait until `count` of what is held have arrived.

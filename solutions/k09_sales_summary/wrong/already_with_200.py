@@ -1,7 +1,7 @@
 """Only the first response is a 202; `already refreshing` comes with 200.
 
 breaks: While one runs: 202 `{"status": "already refreshing"}`.
-caught by: test_a_refresh_beside_another_is_not_begun
+caught by: test_a_refresh_beside_another_is_not_begun[a statement or commit]
 says: the response to a refresh that was asked for while one ran
 """
 

@@ -2,8 +2,8 @@
 can replace a newer one.
 
 breaks: A refresh runs from the response that accepted it until its task ends.
-caught by: test_a_refresh_beside_another_is_not_begun
-says: a second refresh queried orders while the first was held at its
+caught by: test_a_refresh_beside_another_is_not_begun[a statement or commit]
+says: a second refresh queried orders while the first one was held at
 """
 
 import threading
