@@ -15,7 +15,13 @@ from typing import Any
 
 MOMENTS = ("request", "response", "finished")
 POOLS = ("AnyIO worker thread", "asyncio_")
-ENDPOINTS = ("fastapi.", "starlette.routing", "starlette._exception_handler")
+ENDPOINTS = (
+    "fastapi.routing",
+    "fastapi.dependencies",
+    "fastapi.concurrency",
+    "starlette.routing",
+    "starlette._exception_handler",
+)
 
 
 @dataclass(eq=False)
