@@ -148,7 +148,7 @@ def _restart_stop_watches(freezer: Any) -> None:
     """Undo what freezegun did to stop-watches, in `time` and where they were imported by name."""
     _set_stop_watches()
     for module, attribute, original in freezer.undo_changes:
-        if original in _real.values():
+        if original in _real.values() or original in _watches.values():
             setattr(module, attribute, original)
 
 

@@ -237,3 +237,39 @@ def test_after_the_spec_the_time_is_real_again():
     assert {name: getattr(time, name) for name in real} == real
     assert "freezegun" not in type(datetime.now()).__module__
     assert sys.modules["datetime"].datetime is datetime
+
+
+async def test_all_clocks_are_put_on_together(scene, tmp_path_factory):
+    """Whatever a solution measures a duration with, it comes to the same."""
+    source = """
+        import asyncio
+        import time
+        from datetime import datetime, timezone
+        from time import perf_counter
+
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+
+        def read():
+            return [
+                datetime.now(timezone.utc).timestamp(),
+                time.time(),
+                time.time_ns() / 1e9,
+                time.monotonic(),
+                time.monotonic_ns() / 1e9,
+                perf_counter(),
+                time.perf_counter_ns() / 1e9,
+                asyncio.get_event_loop().time(),
+            ]
+    """
+    with answer(tmp_path_factory.mktemp("tree"), source) as module, frozen_clock() as clock:
+        async with client_of(module.app, scene):
+            before = module.read()
+            clock.let_pass(3600)
+            passed = [
+                int(after - b + 0.001) for b, after in zip(before, module.read(), strict=True)
+            ]
+
+    assert passed == [3600] * len(before)

@@ -344,13 +344,13 @@ MIDDLEWARE = """
                 work()
             await self.app(scope, receive, send_and_work)
 
-    app.add_middleware(Asgi)
-
     @app.middleware("http")
     async def middleware(request, call_next):
         if request.url.path == "/http":
             work()
         return await call_next(request)
+
+    app.add_middleware(Asgi)
 
     async def dependency():
         work()

@@ -2,6 +2,8 @@ r"""Only slashes are taken for separators, not those of a Windows client.
 
 breaks: a file name with folders in it is saved under `uploads/` by its last part only
 caught by: test_a_name_with_folders_is_saved_by_its_last_part[..\\..\\evil.png]
+caught by: test_a_name_with_folders_is_saved_by_its_last_part[../..\\evil.png]
+caught by: test_a_name_with_nothing_left_is_refused[..\\..]
 says: the response's body
 """
 

@@ -2,6 +2,7 @@ r"""The row of a failure keeps the service's error page.
 
 breaks: the service answers 4xx/5xx: `result` is null
 caught by: test_a_service_in_trouble_is_a_failed_image[status 500]
+caught by: test_a_service_in_trouble_is_a_failed_image[status 503]
 says: when the task has ended there must be exactly one row: \(path, status,
 """
 

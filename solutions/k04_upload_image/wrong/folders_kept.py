@@ -1,7 +1,11 @@
-"""The file name is put behind `uploads/` as it came.
+r"""The file name is put behind `uploads/` as it came.
 
 breaks: nothing is ever written outside `uploads/`
 caught by: test_a_name_with_folders_is_saved_by_its_last_part[../../evil.png]
+caught by: test_a_name_with_folders_is_saved_by_its_last_part[..\\../evil.png]
+caught by: test_a_name_with_folders_is_saved_by_its_last_part[photos/evil.png]
+caught by: test_a_name_with_nothing_left_is_refused[../..]
+caught by: test_a_name_with_nothing_left_is_refused[/]
 says: nothing may be written outside uploads/
 """
 

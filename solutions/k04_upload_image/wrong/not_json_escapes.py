@@ -2,6 +2,9 @@
 
 breaks: the service answers something that is not JSON: `failed`, null, logged, nothing escapes
 caught by: test_a_service_in_trouble_is_a_failed_image[not JSON]
+caught by: test_a_service_in_trouble_is_a_failed_image[an empty body]
+caught by: test_a_service_in_trouble_is_a_failed_image[called JSON and none]
+caught by: test_a_service_in_trouble_is_a_failed_image[half of a JSON]
 says: no exception may escape the task: it would end up in nobody's hands
 """
 

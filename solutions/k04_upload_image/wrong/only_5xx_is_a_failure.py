@@ -2,6 +2,8 @@ r"""Only answers from 500 on are looked at as failures.
 
 breaks: the service answers 4xx/5xx: `failed`, null, logged, nothing escapes
 caught by: test_a_service_in_trouble_is_a_failed_image[status 404]
+caught by: test_a_service_in_trouble_is_a_failed_image[status 400 with JSON]
+caught by: test_a_service_in_trouble_is_a_failed_image[status 400]
 says: when the task has ended there must be exactly one row: \(path, status,
 """
 

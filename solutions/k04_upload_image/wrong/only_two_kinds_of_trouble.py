@@ -2,6 +2,9 @@
 
 breaks: The service does not answer in time: `failed`, logged, and no exception escapes the task.
 caught by: test_a_service_in_trouble_is_a_failed_image[no connection in time]
+caught by: test_a_service_in_trouble_is_a_failed_image[no free connection in time]
+caught by: test_a_service_in_trouble_is_a_failed_image[no response at all]
+caught by: test_a_service_in_trouble_is_a_failed_image[not sent in time]
 says: no exception may escape the task
 """
 

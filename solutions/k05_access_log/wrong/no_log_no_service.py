@@ -2,7 +2,8 @@
 
 breaks: a log file that cannot be written does not change any response
 caught by: test_a_log_that_cannot_be_written_changes_no_response[no space left]
-says: the response when there was none
+caught by: test_a_log_that_cannot_be_written_changes_no_response[not permitted]
+says: the statuses
 """
 
 import json

@@ -2,6 +2,8 @@ r"""Only answers below 400 get their line.
 
 breaks: every response counts, once: the 404, the 422, the unknown path, the 500 of the crash
 caught by: test_every_response_counts[404 of the endpoint]
+caught by: test_every_response_counts[method DELETE]
+caught by: test_every_response_counts[method PUT]
 says: \(method, path, status\) of the lines
 """
 
