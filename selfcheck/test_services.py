@@ -18,6 +18,7 @@ from dojo.services import (
     unreachable,
 )
 from dojo.stage import client_of, stage
+from dojo.timeline import MADE
 
 URL = "https://ai.example.com/process"
 
@@ -139,7 +140,7 @@ async def test_a_service_fails_in_each_of_the_ways_of_httpx(
 
     assert type(exchange.raised) is kind
     assert str(exchange.raised.request.url) == URL
-    assert scene.timeline.of("call") == [f"POST {URL}, {told}"]
+    assert scene.timeline.of("call") == [f"POST {URL}, {told}: {MADE}"]
     assert not service.endless
 
 
