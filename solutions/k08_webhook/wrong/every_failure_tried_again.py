@@ -3,6 +3,7 @@
 breaks: 3xx and other 4xx are not tried again.
 caught by: test_a_3xx_or_another_4xx_is_not_tried_again[400]
 caught by: test_a_3xx_or_another_4xx_is_not_tried_again[404]
+caught by: test_a_3xx_or_another_4xx_is_not_tried_again[499]
 says: the callback responded 400; of 3xx and 4xx only 429 is tried again
 """
 

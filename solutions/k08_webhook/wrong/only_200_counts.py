@@ -3,6 +3,7 @@ r"""A callback that answers 201 or 204 counts as failed.
 breaks: 2xx is delivered.
 caught by: test_any_2xx_is_delivered[201]
 caught by: test_any_2xx_is_delivered[204]
+caught by: test_any_2xx_is_delivered[299]
 says: the callback responded 201, and any 2xx is delivered: the row
 """
 

@@ -2,6 +2,8 @@ r"""Only a list of well-known statuses is tried again; 501 or 507 is not in it.
 
 breaks: 5xx, 429, time-outs and connection errors are tried again.
 caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[599]
+caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[501]
+caught by: test_after_a_passing_failure_the_call_is_made_again_one_second_later[505]
 says: 5xx, 429, time-outs and connection errors are tried again
 """
 

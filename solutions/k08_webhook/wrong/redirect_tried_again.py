@@ -2,6 +2,7 @@
 
 breaks: 3xx and other 4xx are not tried again.
 caught by: test_a_3xx_or_another_4xx_is_not_tried_again[301]
+caught by: test_a_3xx_or_another_4xx_is_not_tried_again[304]
 says: the callback responded 301; of 3xx and 4xx only 429 is tried again
 """
 

@@ -2,6 +2,7 @@
 
 breaks: Retry-After in whole seconds, where sent with 429 or 5xx, is what is waited instead.
 caught by: test_the_seconds_in_retry_after_are_waited_instead[503-120]
+caught by: test_the_seconds_in_retry_after_are_waited_instead[599-3600]
 says: the response was 503 with Retry-After: 120, which is waited instead
 """
 

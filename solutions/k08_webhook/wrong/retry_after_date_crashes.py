@@ -2,6 +2,7 @@ r"""`int()` on a Retry-After that holds a date ends the task, and no row is writ
 
 breaks: In the end the row says delivered or gave_up.
 caught by: test_any_other_retry_after_counts_as_absent[a date]
+caught by: test_any_other_retry_after_counts_as_absent[a word]
 says: which is not a whole number of seconds and counts as absent: the row
 """
 
