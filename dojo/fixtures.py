@@ -18,6 +18,7 @@ from dojo.disk import Disk
 from dojo.exchange import Client
 from dojo.images import Darkroom
 from dojo.lifespan import running
+from dojo.lines import Lines, traced
 from dojo.logs import Logs
 from dojo.postbox import Postbox
 from dojo.services import Services
@@ -133,6 +134,13 @@ def steps(scene: Stage) -> Steps:
 def zone() -> Zone:
     """The time zone of the machine."""
     return Zone()
+
+
+@pytest.fixture
+def lines(kata: ModuleType) -> Iterator[Lines]:
+    """The lines of the solution that worker threads execute; to be asked for before `client`."""
+    with traced() as lines:
+        yield lines
 
 
 @pytest.fixture

@@ -203,24 +203,6 @@ async def test_the_duration_is_in_milliseconds_and_without_the_tasks(kata, clien
     )
 
 
-async def test_the_duration_ends_with_the_last_piece_of_the_response(kata, client, clock, disk):
-    """A response that trickles is a slow one, however quick its first byte was."""
-
-    @kata.app.get("/pieces")
-    async def in_pieces():
-        return InPieces(lambda: clock.let_pass(2.5))
-
-    await client.get("/pieces")
-
-    durations = [entry.get("duration_ms") for entry in entries(disk)]
-    assert [type(duration) in (int, float) for duration in durations] == [True], (
-        f"there must be one line, and its duration_ms must be a number: {durations!r}"
-    )
-    assert 2_499 <= durations[0] < 30_000, (
-        f"there were 2.5 s between the first piece and the last, so duration_ms must be about 2500, and it is {durations[0]!r}"
-    )
-
-
 async def test_each_request_in_flight_has_its_own_duration(kata, client, clock, disk):
     """A quick request beside a slow one is still a quick one, and the slow one a slow one."""
     ready = asyncio.Event()

@@ -16,6 +16,8 @@ COCOA = {"sku": "cocoa", "quantity": 1, "revenue_cents": 100}
 
 # How many statements and commits of a refresh are looked at.
 STEPS = 12
+# How many lines of a `def` endpoint are.
+LINES = 30
 
 
 @pytest.fixture(autouse=True)
@@ -279,10 +281,17 @@ async def test_a_refresh_beside_another_is_not_begun(client, clock, database, ti
     await refreshed(client)
 
 
-@MOMENTS
-async def test_of_two_refreshes_at_the_same_moment_one_is_accepted(client, clock, database, moment):
+@pytest.mark.parametrize("moment", ["a statement or commit", "a sleep", "a line"])
+async def test_of_two_refreshes_at_the_same_moment_one_is_accepted(
+    lines, client, clock, database, moment
+):
     """A flag that is looked at first and raised afterwards is seen down by two."""
-    for hold in holds_at(moment, clock, database, in_task=False):
+    holds = (
+        map(lines.hold, range(LINES))
+        if moment == "a line"
+        else holds_at(moment, clock, database, in_task=False)
+    )
+    for hold in holds:
         with database.hold_queries("orders", limit=2):
             with hold:
                 first = client.begin("POST", "/summary/refresh")
@@ -300,7 +309,7 @@ async def test_of_two_refreshes_at_the_same_moment_one_is_accepted(client, clock
 
         assert len(accepted) <= 1, (
             "two requests were told `refreshing`, and neither of the two refreshes had ended: "
-            f"the first request was held at {hold.what}, while the second one came"
+            f"the first request was held before {hold.what}, while the second one came"
         )
         if not hold.reached:
             break
