@@ -2,7 +2,7 @@ r"""Whoever asks for a report that is being made is kept waiting until it is don
 
 breaks: A client that asks while the report is being made gets `running`, at once.
 caught by: test_a_report_is_done_when_its_file_is_whole_and_not_before
-says: the client has to wait for it
+says: one client must not wait for what another one has asked for
 """
 
 import asyncio
