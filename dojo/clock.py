@@ -129,7 +129,7 @@ class Zone:
     def foreign(self, hours: int = 9) -> Iterator[None]:
         """Be on a machine whose own time zone is so many hours ahead of UTC."""
         before = os.environ.get("TZ")
-        _set_zone(f"XXX{-hours:+d}")  # POSIX counts the other way round
+        _set_zone(f"ZONE{-hours:+d}")  # POSIX counts the other way round
         try:
             yield
         finally:
