@@ -1,7 +1,7 @@
 """time.sleep in an async task stops the whole server for as long as it waits.
 
 breaks: Waiting never blocks other requests.
-caught by: test_other_payments_are_delivered_while_one_waits
+caught by: test_other_requests_are_answered_while_one_payment_waits
 says: the sleep of the task was on the event loop's thread, where every
 """
 
