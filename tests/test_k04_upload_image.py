@@ -296,9 +296,11 @@ async def test_each_image_gets_its_own_result(client, database, service):
     with service.hold() as thinking:
         cat = client.begin("POST", "/upload-image", **upload("cat.png"))
         await thinking.until_reached()
-        await client.post("/upload-image", **upload("dog.png"))
+        dog = await client.begin("POST", "/upload-image", **upload("dog.png")).until_responded()
+        await client.finish_what_can([dog])
         thinking.release()
         await cat.until_finished()
+        await dog.until_finished()
 
     assert sorted(database.rows(IMAGES)) == [
         ("uploads/cat.png", "done", '"a cat"'),
@@ -313,11 +315,13 @@ async def test_uploads_of_one_name_do_not_overwrite_each_other(client, database,
         first = await client.begin("POST", "/upload-image", **upload()).until_responded()
         await thinking.until_reached()
         later = [
-            await client.post("/upload-image", **upload(content=content))
+            await client.begin("POST", "/upload-image", **upload(content=content)).until_responded()
             for content in contents[1:]
         ]
+        await client.finish_what_can(later)
         thinking.release()
-        await first.until_finished()
+        for exchange in (first, *later):
+            await exchange.until_finished()
 
     names = [str((exchange.json() or {}).get("filename")) for exchange in (first, *later)]
     assert names[0] == "uploads/cat.png", "the first keeps its name"

@@ -369,12 +369,14 @@ async def test_payments_in_flight_do_not_mix(client, database, hook, services):
     with hook.hold() as slow_call:
         first = await client.begin("POST", "/payments", json=payment(1)).until_responded()
         await slow_call.until_reached()
-        await client.post("/payments", json=payment(2, OTHER))
+        second = await client.begin("POST", "/payments", json=payment(2, OTHER)).until_responded()
+        await client.finish_what_can([second])
         slow_call.release()
         await first.until_finished()
+        await second.until_finished()
 
     assert [call.json for call in hook.calls] == [{"payment_id": 1, "amount_cents": 1}] * 2, (
-        "the bodies of the first payment's calls, held up while the second was delivered"
+        "the bodies of the first payment's calls, the first held up while the second payment came"
     )
     assert [call.json for call in other.calls] == [{"payment_id": 2, "amount_cents": 2}] * 3, (
         "the bodies of the second payment's calls"

@@ -2,7 +2,7 @@ r"""The attempts are counted in a module-level variable, so payments under way u
 
 breaks: In the end the row has the number of attempts.
 caught by: test_payments_in_flight_do_not_mix
-says: happened \[\(1, 'delivered', 4\), \(2, 'delivered', 3\)\]
+says: happened +\[\(1, 'delivered', 4\), \(2, 'delivered', 3\)\]
 """
 
 import hashlib
