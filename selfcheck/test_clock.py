@@ -261,6 +261,8 @@ async def test_all_clocks_are_put_on_together(scene, tmp_path_factory):
                 time.monotonic_ns() / 1e9,
                 perf_counter(),
                 time.perf_counter_ns() / 1e9,
+                time.clock_gettime(time.CLOCK_MONOTONIC),
+                time.clock_gettime_ns(time.CLOCK_MONOTONIC) / 1e9,
                 asyncio.get_event_loop().time(),
             ]
     """

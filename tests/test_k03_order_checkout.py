@@ -193,14 +193,16 @@ async def test_an_order_held_up_does_not_undo_the_stock_of_another(client, datab
     with warehouse.hold() as slow_call:
         first = client.begin("POST", "/order-checkout", json=order("ada", tea=2))
         await slow_call.until_reached()
-        second = client.begin("POST", "/order-checkout", json=order("grace", tea=3))
+        second = await client.begin(
+            "POST", "/order-checkout", json=order("grace", tea=3)
+        ).until_responded()
         await client.finish_what_can([second])
         slow_call.release()
         await first.until_finished()
         await second.until_finished()
 
     assert database.rows(STOCK) == [("jam", 5), ("tea", 5)], (
-        "of 10 tea, 2 and 3 were ordered; the first order was held up at the warehouse while the second ran through. "
+        "of 10 tea, 2 and 3 were ordered; the second order came while the first was held up at the warehouse. "
         "Let the database subtract, do not write a number that was read before"
     )
 

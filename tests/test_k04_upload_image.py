@@ -120,6 +120,22 @@ async def test_what_the_service_says_is_stored(client, database, service):
     )
 
 
+async def test_a_row_is_done_only_when_the_service_has_responded(client, database, service):
+    """Whoever looks for `done` takes the result, and there is none yet."""
+    with service.hold() as thinking:
+        exchange = await client.begin("POST", "/upload-image", **upload()).until_responded()
+        await thinking.until_reached()
+        early = [row for row in database.rows(IMAGES) if row[1] == "done"]
+        thinking.release()
+        await exchange.until_finished()
+
+    assert early == [], (
+        "the service was still thinking, and the row was `done`: (path, status, result); "
+        "until the service has responded there may be no row, or one with another status"
+    )
+    assert [row[1] for row in database.rows(IMAGES)] == ["done"], "the row's status in the end"
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -280,7 +296,7 @@ async def test_each_image_gets_its_own_result(client, database, service):
     with service.hold() as thinking:
         cat = client.begin("POST", "/upload-image", **upload("cat.png"))
         await thinking.until_reached()
-        dog = client.begin("POST", "/upload-image", **upload("dog.png"))
+        dog = await client.begin("POST", "/upload-image", **upload("dog.png")).until_responded()
         await client.finish_what_can([dog])
         thinking.release()
         await cat.until_finished()

@@ -503,7 +503,8 @@ async def test_reports_in_flight_do_not_mix(client, database):
     assert january_url != february_url, "each report must have an id of its own"
     assert states[0] == "running", "the status of January, which was held up"
     assert states[1] in ("queued", "running", "done"), (
-        "the status of February, which was asked for meanwhile"
+        "the status of February, which was requested meanwhile: it may be made at the same time as "
+        f"January, or wait for its turn, and it is {states[1]!r}"
     )
     assert await skus_of(client, january_url) == ["jam", "tea"], "the skus of January"
     assert await skus_of(client, february_url) == ["cocoa"], "the skus of February"

@@ -2,7 +2,7 @@
 
 breaks: orders in flight together do not mix up their mails, ids or items
 caught by: test_an_order_held_up_does_not_undo_the_stock_of_another
-says: of 10 tea, 2 and 3 were ordered; the first order was held up at the
+says: of 10 tea, 2 and 3 were ordered; the second order came while the first was held up at the
 """
 
 import smtplib
