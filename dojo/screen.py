@@ -240,9 +240,11 @@ def grouped(findings: list[Finding]) -> list[list[Finding]]:
         else:
             key = (alike(found.message), found.where)
         groups.setdefault(key, []).append(found)
-    several = [g for g in groups.values() if g[0].cause and len(g) >= MANY]
+    ran = [group for group in groups.values() if not group[0].left_out]
+    several = [group for group in ran if group[0].cause and len(group) >= MANY]
     first = max(several, key=len, default=None)
-    return [*([first] if first else []), *(g for g in groups.values() if g is not first)]
+    rest = [group for group in groups.values() if group not in ran]
+    return [*([first] if first else []), *(g for g in ran if g is not first), *rest]
 
 
 def _count(score: Score) -> str:
