@@ -139,7 +139,8 @@ class Screen:
         return learner.shortened(line, room)
 
     def _wrapped(self, text: str, indent: str, **markup: bool) -> None:
-        """Text in lines; what follows a label is aligned behind it."""
+        """Text in lines; what follows a label is aligned behind it, and so are further lines."""
+        text, *further = text.splitlines() or [""]
         label = text[:LABEL]
         hanging = " " * LABEL if label.endswith("  ") and label[0] != " " else ""
         deeper = " " * (len(text) - len(text.lstrip()))
@@ -155,6 +156,8 @@ class Screen:
         )
         for line in lines:
             self._line(line, **markup)
+        for line in further:
+            self._wrapped(line, indent + hanging, **markup)
 
     # ----- the board
 
