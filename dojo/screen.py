@@ -113,13 +113,17 @@ class Screen:
     def _command(self, found: Finding) -> str:
         """How to run one spec, so that it can be copied and pasted."""
         file, _, name = found.node.partition("::")
-        node = f"{_shown(self.config.rootpath / file)}::{name}"
+        return self._pytest(f"{_shown(self.config.rootpath / file)}::{name}")
+
+    def _pytest(self, what: str) -> str:
+        """The command that runs `what` against the solutions of this run."""
         solutions = self.config.getoption("--solutions")
         return " ".join(
             [
+                # `run.py` was typed, and is to be typed
                 os.environ.get("DOJO_PYTEST", "pytest"),
                 *([f"--solutions={shlex.quote(str(solutions))}"] if solutions else []),
-                shlex.quote(node),
+                shlex.quote(what),
             ]
         )
 
@@ -227,8 +231,7 @@ class Screen:
         self.tw.line(f"  {do:<7}  {_shown(self.board.solutions.file(kata))}")
         if until is not None:
             self.tw.line(f"  until    {_sentence(until.title)}")
-        pytest = os.environ.get("DOJO_PYTEST", "pytest")  # `run.py` was typed, and is to be typed
-        self.tw.line(f"  run      {pytest} {_shown(kata.spec_file)}")
+        self.tw.line(f"  run      {self._pytest(_shown(kata.spec_file))}")
 
 
 def grouped(findings: list[Finding]) -> list[list[Finding]]:
