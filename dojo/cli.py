@@ -28,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
     """What the command line understands."""
     dojo = argparse.ArgumentParser(
         prog="dojo",
-        description="Katas about what FastAPI does after the answer. To work on one, run `pytest`.",
+        description="Katas about what FastAPI does after the response. To work on one, run "
+        "`pytest`.",
     )
     dojo.add_argument("--version", action="version", version=f"dojo {__version__}")
     commands = dojo.add_subparsers(title="commands", metavar="COMMAND", required=True)

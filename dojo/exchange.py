@@ -1,9 +1,9 @@
 """The exchange: one request and its response, driven at the ASGI level, with two moments.
 
-*Answered* is when the last byte of the body has been handed to `send`; *finished* is when the app
+*Responded* is when the last byte of the body has been handed to `send`; *finished* is when the app
 callable has returned. Between them background tasks run. The driver is as strict as uvicorn is:
 `receive` says `http.disconnect` once the response is complete, and `send` refuses messages that
-make no sense. Before it calls an exchange answered, `send` gives everything that the app has
+make no sense. Before an exchange counts as responded, `send` gives everything that the app has
 started by itself the chance to run, so that a race is lost where a spec looks.
 
 The protocol is https://asgi.readthedocs.io/en/latest/specs/www.html, version 2.3 as uvicorn

@@ -22,6 +22,7 @@ from dojo.tasks import Tasks
 from dojo.timeline import Order, Timeline
 from dojo.values import ADDRESS, compared, failed
 
+LEFT_OUT = "not run: "
 PRINTED = 2_000
 WIDTH = 1_500
 FRAMES = 12
@@ -57,6 +58,11 @@ class Finding:
     printed: str = ""
     cause: str = ""
     node: str = ""
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the spec was not run, because others of its kata did not finish."""
+        return self.message.startswith(LEFT_OUT)
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Finding:
@@ -162,7 +168,9 @@ def _message(error: BaseException, scene: Stage | None) -> tuple[str, list[str]]
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     known = scene.timeline.compared if scene is not None else []
     headline = scene.timeline.headline if scene is not None and known else ""
-    first, *rest = lines or [headline or "what happened is not what was expected"]
+    first, *rest = list(dict.fromkeys(lines)) or [
+        headline or "what happened is not what was expected"
+    ]
     if known and known[0] in explained:
         rest = [*known, *rest]
     elif explained:

@@ -18,7 +18,6 @@ import concurrent.futures.thread
 import contextlib
 import ctypes
 import gc
-import linecache
 import os
 import signal
 import sys
@@ -26,14 +25,13 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
 import pytest
 from _pytest.outcomes import OutcomeException
 
-from dojo import debugger
+from dojo import debugger, learner
 
 SECONDS = 5.0
 AT_MOST = 4  # times the limit, on the wall
@@ -57,9 +55,7 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         if not self.line:
             return self.how
-        source = linecache.getline(self.file, self.line).strip()
-        shown = f" `{source}`" if source else ""
-        return f"{self.how} at {Path(self.file).name}:{self.line}{shown}"
+        return f"{self.how} at {learner.line_at((self.file, self.line))}"
 
 
 NOWHERE = Place("nothing of the solution was running: something waits for what never comes", "", 0)

@@ -180,8 +180,8 @@ class NotRun(limit.Overtime):
 
     def __str__(self) -> str:
         return (
-            "not run: two specs of this kata did not finish; the others would probably take as "
-            "long, so they were left out"
+            f"{finding.LEFT_OUT}two specs of this kata did not finish; the others would probably "
+            "take as long, so they were left out"
         )
 
 

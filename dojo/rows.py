@@ -13,6 +13,7 @@ from dojo.timeline import MADE, Event, Timeline
 ROWS = 60
 DETAIL = 51
 ALIKE = 3
+LOOP = 6
 MOST = 5_000
 SILENT = ("request", "response", "finished", "raised", "log", "held", "released")
 LEGEND = "> marks what the spec objects to"
@@ -75,6 +76,7 @@ def _bodies(client: Client | None) -> dict[int | None, str]:
     return {e.number: body_of(e) for e in exchanges if int(e.status) >= 400}
 
 
+Look = tuple[str, str, int | None, bool]
 Story = tuple[tuple[str, str, bool, bool], ...]
 
 
@@ -110,26 +112,33 @@ def _without_what_is_alike(
 
 
 def _without_runs(events: list[Event], more: dict[int, str]) -> list[Event]:
-    """Of more than four events in a row that are alike, the first three."""
+    """Of what is repeated more than four times in a row, the first three times: one event, or a
+    few, as a loop has them that asks and sleeps."""
+    looks = [(e.kind, alike(e.detail), e.exchange, e.on_loop) for e in events]
     kept: list[Event] = []
-    run: list[Event] = []
-    for event in [*events, None]:
-        if event is not None and (not run or _same(run[-1], event)):
-            run.append(event)
-            continue
-        if len(run) > ALIKE + 1 and not any(id(e) in more for e in run):
-            kept += run[:ALIKE]
-            more[id(run[ALIKE - 1])] = f"{len(run) - ALIKE} more like these"
-        else:
-            kept += run
-        run = [event] if event is not None else []
+    start = 0
+    while start < len(events):
+        length, times = _repeated(looks, start)
+        run = events[start : start + length * times]
+        if any(id(event) in more for event in run):
+            run, times = events[start : start + 1], 1
+        start += len(run)
+        if times > ALIKE + 1:
+            run = run[: length * ALIKE]
+            what = "more like these" if length == 1 else f"times the same {length} again"
+            more[id(run[-1])] = f"{times - ALIKE} {what}"
+        kept += run
     return kept
 
 
-def _same(one: Event, other: Event) -> bool:
-    return (one.kind, alike(one.detail), one.exchange, one.on_loop) == (
-        other.kind,
-        alike(other.detail),
-        other.exchange,
-        other.on_loop,
-    )
+def _repeated(looks: list[Look], start: int) -> tuple[int, int]:
+    """How many events from `start` on are repeated, and how often; one of them, once, where nothing
+    is repeated often enough to be cut."""
+    for length in range(1, LOOP + 1):
+        first = looks[start : start + length]
+        times = 1
+        while looks[start + times * length : start + (times + 1) * length] == first:
+            times += 1
+        if times > ALIKE + 1:
+            return length, times
+    return 1, 1

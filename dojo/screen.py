@@ -113,13 +113,17 @@ class Screen:
     def _command(self, found: Finding) -> str:
         """How to run one spec, so that it can be copied and pasted."""
         file, _, name = found.node.partition("::")
-        node = f"{_shown(self.config.rootpath / file)}::{name}"
+        return self._pytest(f"{_shown(self.config.rootpath / file)}::{name}")
+
+    def _pytest(self, what: str) -> str:
+        """The command that runs `what` against the solutions of this run."""
         solutions = self.config.getoption("--solutions")
         return " ".join(
             [
+                # `run.py` was typed, and is to be typed
                 os.environ.get("DOJO_PYTEST", "pytest"),
                 *([f"--solutions={shlex.quote(str(solutions))}"] if solutions else []),
-                shlex.quote(node),
+                shlex.quote(what),
             ]
         )
 
@@ -139,7 +143,8 @@ class Screen:
         return learner.shortened(line, room)
 
     def _wrapped(self, text: str, indent: str, **markup: bool) -> None:
-        """Text in lines; what follows a label is aligned behind it."""
+        """Text in lines; what follows a label is aligned behind it, and so are further lines."""
+        text, *further = text.splitlines() or [""]
         label = text[:LABEL]
         hanging = " " * LABEL if label.endswith("  ") and label[0] != " " else ""
         deeper = " " * (len(text) - len(text.lstrip()))
@@ -155,6 +160,8 @@ class Screen:
         )
         for line in lines:
             self._line(line, **markup)
+        for line in further:
+            self._wrapped(line, indent + hanging, **markup)
 
     # ----- the board
 
@@ -224,8 +231,7 @@ class Screen:
         self.tw.line(f"  {do:<7}  {_shown(self.board.solutions.file(kata))}")
         if until is not None:
             self.tw.line(f"  until    {_sentence(until.title)}")
-        pytest = os.environ.get("DOJO_PYTEST", "pytest")  # `run.py` was typed, and is to be typed
-        self.tw.line(f"  run      {pytest} {_shown(kata.spec_file)}")
+        self.tw.line(f"  run      {self._pytest(_shown(kata.spec_file))}")
 
 
 def grouped(findings: list[Finding]) -> list[list[Finding]]:
@@ -240,9 +246,11 @@ def grouped(findings: list[Finding]) -> list[list[Finding]]:
         else:
             key = (alike(found.message), found.where)
         groups.setdefault(key, []).append(found)
-    several = [g for g in groups.values() if g[0].cause and len(g) >= MANY]
+    ran = [group for group in groups.values() if not group[0].left_out]
+    several = [group for group in ran if group[0].cause and len(group) >= MANY]
     first = max(several, key=len, default=None)
-    return [*([first] if first else []), *(g for g in groups.values() if g is not first)]
+    rest = [group for group in groups.values() if group not in ran]
+    return [*([first] if first else []), *(g for g in ran if g is not first), *rest]
 
 
 def _count(score: Score) -> str:

@@ -13,6 +13,7 @@ from types import CodeType, ModuleType
 
 from fastapi import FastAPI
 
+from dojo import learner
 from dojo.catalogue import Kata
 from dojo.limit import Overtime, rung
 
@@ -32,7 +33,8 @@ class DoesNotLoad(Exception):
     late: bool = False
 
     def __str__(self) -> str:
-        where = f"{self.file.name}:{self.line}" if self.line else self.file.name
+        file = learner.shown(self.file)
+        where = f"{file}:{self.line}" if self.line else file
         shown = f": `{self.source.strip()}`" if self.source.strip() else ""
         return f"{where} does not load: {self.reason}{shown}"
 

@@ -111,7 +111,7 @@ def test_a_lifespan_that_does_not_end_is_a_finding_of_its_own_kata(lifespans, na
 
     assert lights(lifespans)[name[:3]] == "red"
     assert f"{LIFESPANS[name][1]} of the app did not finish within 1 s: " in message
-    assert "at app.py:" in message
+    assert f" at katas/{name}/app.py:" in message
 
 
 @pytest.mark.parametrize("name", ["k20_thread_of_the_lifespan", "k21_pool_of_the_lifespan"])
@@ -160,10 +160,12 @@ def test_after_two_specs_without_an_end_the_others_are_left_out(project):
     result = project.run("--timeout=1", "--timeout-method=thread")
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert scores(result) == {"k01": (0, 9), "k02": (9, 9)}
+    assert scores(result) == {"k01": (0, 10), "k02": (10, 10)}
     message = " ".join(part(result, "k01").split())
     assert message.count("it did not finish within 1 s: it kept the main thread") >= 1
     assert message.count("not run: two specs of this kata did not finish") == 1
+    assert message.index("did not finish within") < message.index("not run: two specs")
+    assert "fail for one reason" not in message
     assert "SystemExit" not in said(result)
     assert time.monotonic() - began < PATIENCE
 
@@ -196,7 +198,7 @@ def test_who_sleeps_and_sleeps_is_told_that_he_waits_for_himself(spins, name):
     line = next(n for n, text in enumerate(SPINS[name].splitlines(), 1) if "sleep(1)" in text)
 
     assert "it slept 1,000 times without anything happening, so it waits for itself" in message
-    assert f"it sleeps at app.py:{line} `while True: " in message
+    assert f"katas/{name}/app.py:{line} `while True: " in message
 
 
 def test_a_timeline_keeps_no_more_than_anybody_reads():

@@ -457,6 +457,19 @@ def test_a_thousand_alike_are_three():
     assert shown[-1] == "  … 997 more like these"
 
 
+def test_a_loop_of_several_steps_is_shown_three_times():
+    """Asking and sleeping in turn fills any screen, too."""
+    timeline = Timeline()
+    for _ in range(50):
+        timeline.record("query", "orders")
+        timeline.record("sleep", "1 s")
+
+    shown = list(rows(timeline))
+
+    assert len(shown) == 7
+    assert shown[-1] == "  … 47 times the same 2 again"
+
+
 def test_the_odd_request_out_is_shown():
     """It is the one that people look for."""
     timeline = Timeline()

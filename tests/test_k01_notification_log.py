@@ -19,7 +19,7 @@ async def test_the_line_is_written_only_after_the_response(client, disk, timelin
     async with client.responded("POST", URL, params=ADA):
         assert disk.lines("log.txt") == [], timeline.early(
             "write",
-            "the line was written before the response: hand write_log to a background task, do not call it",
+            "the line was written before the response",
         )
 
     assert disk.lines("log.txt") == ["Notified: ada@example.com"], (
@@ -60,7 +60,7 @@ async def test_the_exchange_ends_only_when_the_line_is_written(client, disk, tim
 
 
 async def test_each_request_adds_a_line_of_its_own(client, disk):
-    """A log that forgets is no log."""
+    """A log must keep every line that was ever written to it."""
     for name in ("ada", "grace", "ada"):
         await client.post(URL, params={"email": f"{name}@example.com"})
 
@@ -129,7 +129,7 @@ async def test_any_text_is_taken_for_an_email(client, disk):
 
 
 async def test_without_an_email_nothing_is_written(client, disk):
-    """What is refused leaves no trace."""
+    """A request that is refused must not leave a line."""
     refused = await client.post(URL)
     accepted = await client.post(URL, params=ADA)
 

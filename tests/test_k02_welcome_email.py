@@ -19,7 +19,7 @@ async def test_the_client_is_told_that_the_user_is_registered(client, postbox):
 
 
 async def test_the_user_is_committed_before_the_response(client, database, postbox):
-    """Whoever reads "registered" may log in at once."""
+    """A client that reads "registered" may log in at once."""
     async with client.responded("POST", "/register", json=ADA):
         assert database.rows(USERS) == [("Ada", "ada@example.com")], (
             "at the moment of the response the user is not committed: another connection does not see it"
@@ -34,7 +34,7 @@ async def test_the_mail_leaves_only_after_the_response(client, postbox, timeline
 
 
 async def test_one_registration_sends_one_welcome_mail(client, postbox):
-    """Who registers is greeted, by name, and once."""
+    """Each new user gets exactly one mail, with the right name in it."""
     await client.post("/register", json=ADA)
 
     assert [(mail.from_, mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
@@ -47,7 +47,7 @@ async def test_one_registration_sends_one_welcome_mail(client, postbox):
 
 
 async def test_a_name_outside_ascii_arrives_intact(client, postbox):
-    """Most of the world's names are."""
+    """Most of the world's names have letters outside ASCII."""
     await client.post("/register", json={"name": "Zoë von Łukasz 陽子", "email": "zoe@example.com"})
 
     assert [mail.body for mail in postbox.mails] == ["Welcome Zoë von Łukasz 陽子!"], (
@@ -76,7 +76,7 @@ async def test_each_mail_goes_to_the_one_who_registered(client, postbox):
 
 
 async def test_send_email_is_a_plain_function(kata, postbox):
-    """What a task calls can be called, and tested, without a server."""
+    """A plain function can be called, and tested, without a server."""
     kata.send_email("grace@example.com", "Hello", "How are you?")
 
     assert [(mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
@@ -94,7 +94,7 @@ async def test_the_smtp_session_ends_with_quit(client, postbox):
 
 
 async def test_a_refused_mail_leaves_no_connection_open(client, postbox):
-    """Failures are when connections leak, a few a day, until there are none left."""
+    """Each failure that leaves a connection open takes one away, until there are none left."""
     postbox.refuse()
 
     await client.post("/register", json=ADA)
@@ -136,8 +136,8 @@ async def test_other_requests_are_answered_while_the_mail_server_is_slow(client,
 
 
 @pytest.mark.parametrize("text", ["not an address", "eve@", "@example.com", "eve@a@example.com"])
-async def test_what_is_no_address_is_refused(client, database, postbox, text):
-    """What is refused leaves no trace."""
+async def test_a_text_that_is_no_email_address_is_refused(client, database, postbox, text):
+    """A request that is refused must not leave a user or a mail."""
     refused = await client.post("/register", json={"name": "Eve", "email": text})
     accepted = await client.post("/register", json=ADA)
 

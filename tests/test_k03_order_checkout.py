@@ -62,7 +62,7 @@ async def test_the_number_is_the_orders_own_whatever_the_table_held_before(
 
 
 async def test_the_order_and_its_items_are_committed_before_the_response(client, database):
-    """Whoever has an order's number may ask for it at once."""
+    """A customer who has the number of an order may ask for it at once."""
     async with client.responded("POST", "/order-checkout", json=order(tea=2, jam=1)) as exchange:
         number = (exchange.json() or {}).get("order_id")
 
@@ -177,8 +177,8 @@ async def test_what_is_ordered_is_taken_off_the_stock(client, database):
     )
 
 
-async def test_nothing_is_taken_off_but_what_is_ordered(client, database):
-    """Tea and tea are two things, and te_ is a third."""
+async def test_only_what_is_ordered_is_taken_off_the_stock(client, database):
+    """`Tea`, `tea` and `te_` are three different skus."""
     database.insert("inventory", {"sku": "Tea", "quantity": 7}, {"sku": "te_", "quantity": 9})
 
     await client.post("/order-checkout", json=order(Tea=1, te_=2))
@@ -319,7 +319,7 @@ async def test_other_requests_are_answered_while_the_jobs_run(client, postbox, t
     ],
 )
 async def test_an_order_that_makes_no_sense_is_refused(client, database, postbox, warehouse, bad):
-    """What is refused leaves no trace."""
+    """A request that is refused must not leave an order, a mail or a call."""
     refused = await client.post("/order-checkout", json=bad)
     accepted = await client.post("/order-checkout", json=order(tea=2))
 

@@ -60,7 +60,7 @@ def service(services):
 
 
 async def test_the_file_is_there_before_the_response(client, disk):
-    """Whoever reads the name may ask for the file at once."""
+    """A client that reads the name may ask for the file at once."""
     async with client.responded("POST", "/upload-image", **upload(content=LARGE_CAT)) as exchange:
         assert exchange.status == 200, "the response's status"
         assert exchange.json() == {"filename": "uploads/cat.png"}, "the response's body"
@@ -72,7 +72,7 @@ async def test_the_file_is_there_before_the_response(client, disk):
 
 
 async def test_the_first_of_a_name_keeps_it(client, database, disk):
-    """Whoever uploads a file looks for it under the name that it has."""
+    """A client expects its file under the name that it gave it."""
     names = ["CAT.PNG", "my cat.jpeg", "README", "chaton_né.tar.gz", "50%41 (1).png", "a..b.gif"]
     bodies = [(await client.post("/upload-image", **upload(name))).json() for name in names]
 
@@ -90,7 +90,7 @@ async def test_the_service_is_called_only_after_the_response(client, timeline):
 
 
 async def test_the_service_gets_the_image_as_a_form_field(client, service):
-    """What was uploaded is what is looked at."""
+    """The service must get the bytes that were uploaded, and no others."""
     await client.post("/upload-image", **upload(content=LARGE_CAT))
 
     images = [call.fields.get("image", b"") for call in service.calls]
@@ -272,7 +272,7 @@ async def test_a_name_is_not_decoded(client, disk, timeline):
 
 @pytest.mark.parametrize("name", ["..", "../..", "..\\..", "/"])
 async def test_a_name_with_nothing_left_is_refused(client, database, disk, service, timeline, name):
-    """What is refused leaves no trace."""
+    """A request that is refused must not leave a file, a row or a call."""
     refused = await client.post("/upload-image", **upload(name))
     traces = disk.files(), timeline.of("write"), database.rows(IMAGES), len(service.calls)
     accepted = await client.post("/upload-image", **upload())
@@ -337,7 +337,9 @@ async def test_uploads_of_one_name_do_not_overwrite_each_other(client, database,
 
 
 @pytest.mark.parametrize("place", ["uploads", "uploads/cat.png"])
-async def test_two_uploads_of_one_name_at_the_same_moment(client, database, disk, service, place):
+async def test_two_uploads_of_one_name_at_the_same_moment_get_two_paths(
+    client, database, disk, service, place
+):
     """Between looking whether a name is free and taking it, somebody else may take it."""
     contents = [CAT, b"another cat"]
     with disk.hold(place) as about_to_write:
@@ -360,8 +362,8 @@ async def test_two_uploads_of_one_name_at_the_same_moment(client, database, disk
     assert sorted(row[0] for row in database.rows(IMAGES)) == sorted(names), "a row each, by path"
 
 
-async def test_an_upload_of_before_a_restart_is_not_overwritten(client, disk, restart):
-    """What a process knows by heart is gone when the server is restarted; the files are not."""
+async def test_a_restart_does_not_let_an_upload_be_overwritten(client, disk, restart):
+    """Names kept in memory are gone when the server is restarted; the files are still there."""
     await client.post("/upload-image", **upload())
     exchange = await (await restart.client()).post(
         "/upload-image", **upload(content=b"another cat")

@@ -9,6 +9,8 @@ from PIL import Image
 
 RED, GREEN, BLUE, WHITE = (200, 30, 30), (30, 160, 30), (30, 30, 200), (250, 250, 250)
 ORIENTATION = 0x0112
+QUEUED = {"status": "queued", "thumbnail": None}
+FAILED = {"status": "failed", "thumbnail": None}
 # What is to be seen in the corners of a photo with each orientation, clockwise from the upper left.
 UPRIGHT = {
     1: ["red", "green", "white", "blue"],
@@ -76,6 +78,10 @@ async def state_of(client, accepted):
     return state
 
 
+def said_of(state):
+    return {"status": state.get("status"), "thumbnail": state.get("thumbnail")}
+
+
 def thumbnail(disk, state):
     """The thumbnail that a photo's state names, with its pixels."""
     assert state.get("status") == "done", f"the photo must be done, and its state is {state}"
@@ -107,15 +113,15 @@ async def test_the_client_is_told_that_the_photo_is_queued(client):
 
 
 async def test_the_thumbnail_is_made_only_after_the_response(client, disk, timeline):
-    """Whoever uploads a photo wants to go on with the next."""
+    """A client that has uploaded one photo wants to go on with the next."""
     async with client.responded("POST", "/photos", **upload(photo())) as exchange:
         state = await state_of(client, exchange)
         assert timeline.of("decode") == [], "the photo was decoded before the response"
         assert disk.files() == [] or not any("thumbnails/" in f for f in disk.files()), (
             "the thumbnail was there before the response"
         )
-        assert (state.get("status"), state.get("thumbnail")) == ("queued", None), (
-            "what GET says between the response and the task: (status, thumbnail)"
+        assert said_of(state) == QUEUED, (
+            "what GET /photos/{id} says between the response and the task"
         )
 
     thumbnail(disk, await state_of(client, exchange))
@@ -130,9 +136,8 @@ async def test_a_photo_is_queued_until_its_thumbnail_is_there(client, disk, step
         if state.get("status") == "done":
             thumbnail(disk, state)
         else:
-            assert (state.get("status"), state.get("thumbnail")) == ("queued", None), (
-                "what GET says while the photo is being worked on: (status, thumbnail), "
-                f"just before {step}"
+            assert said_of(state) == QUEUED, (
+                f"what GET /photos/{{id}} says while the photo is being worked on, just before {step}"
             )
 
     thumbnail(disk, await state_of(client, exchange))
@@ -294,9 +299,7 @@ async def test_a_file_that_is_no_image_is_accepted_and_then_failed(client, kind,
     """The client has its response before anybody looks, and can ask what came of it."""
     state = await uploaded(client, b"this is no image", name="notes.txt", kind=kind)
 
-    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), (
-        f"(status, thumbnail) as GET /photos/{{id}} says it, and the body is {state}"
-    )
+    assert said_of(state) == FAILED, "what GET /photos/{id} says of it when the task has ended"
 
 
 @pytest.mark.parametrize(
@@ -307,18 +310,18 @@ async def test_a_file_that_is_no_image_is_accepted_and_then_failed(client, kind,
         pytest.param(b"BM: a note by Berta Maier, from her desk", id="OSError"),
     ],
 )
-async def test_whatever_pillow_raises_the_photo_is_failed(client, content):
+async def test_the_photo_is_failed_whatever_pillow_raises(client, content):
     """Pillow has an exception for what is no image, and others for what only begins like one:
     a text that begins with `P1` is a ValueError."""
     state = await uploaded(client, content, name="notes.txt", kind="text/plain")
 
-    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), (
-        f"(status, thumbnail) of a file that is no image: {content!r}"
+    assert said_of(state) == FAILED, (
+        f"what GET /photos/{{id}} says of a file that is no image: {content!r}"
     )
 
 
 async def test_a_failure_is_logged_on_the_logger_kata_or_not_at_all(client, logs):
-    """Whoever looks for the reason looks there. (Nothing has to be logged here.)"""
+    """People look for the reason of a failure on that logger. (Nothing has to be logged here.)"""
     logs.listen_to_all()
 
     state = await uploaded(client, b"this is no image")
@@ -340,7 +343,7 @@ async def test_a_failure_is_logged_on_the_logger_kata_or_not_at_all(client, logs
     ],
 )
 async def test_a_form_without_a_file_is_refused(client, disk, content):
-    """What is refused leaves no trace: nothing is queued for a photo that never came."""
+    """A form without a photo must not leave a photo that is queued."""
     before = disk.files()
     refused = await client.post("/photos", **content)
     after = disk.files()
@@ -368,9 +371,7 @@ async def test_a_photo_of_too_many_pixels_is_failed_without_being_decoded(
     assert timeline.of("decode") == [], (
         f"the pixels of a photo of {size} were decoded: look at `image.size` before anything else"
     )
-    assert (state.get("status"), state.get("thumbnail")) == ("failed", None), (
-        f"(status, thumbnail) as GET /photos/{{id}} says it, and the body is {state}"
-    )
+    assert said_of(state) == FAILED, "what GET /photos/{id} says of it when the task has ended"
 
 
 @pytest.mark.parametrize("size", [(10_000, 5_000), (1, 50_000_000)], ids=["wide", "tall"])

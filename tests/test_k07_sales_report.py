@@ -101,8 +101,8 @@ async def test_a_report_is_queued_until_its_task_begins(client):
     assert file.status == 409, "the status of the file of a report that is queued"
 
 
-async def test_a_client_that_asks_meanwhile_is_told_that_it_runs(client, database):
-    """Who waits wants to know that something happens."""
+async def test_a_client_that_asks_meanwhile_is_told_running(client, database):
+    """A client that waits wants to know that somebody is working on it."""
     with database.hold_queries("orders") as slow_query:
         exchange, url = await requested(client)
         await slow_query.until_reached()
@@ -129,7 +129,7 @@ async def test_a_finished_report_says_so(client):
     assert await rows_of(client, url) == await rows_of(client, url), "the file, fetched twice"
 
 
-async def test_the_times_are_when_it_was_requested_and_when_it_finished(client, clock, database):
+async def test_the_times_say_when_it_was_requested_and_when_it_finished(client, clock, database):
     """How long reports take, the time in the queue included, is the first thing that anybody
     asks."""
     start = clock.now
@@ -175,7 +175,7 @@ async def test_the_file_has_a_line_for_each_sku(client):
 
 
 async def test_a_sku_that_was_ordered_has_a_line_whatever_its_sum(client, database):
-    """What was ordered and came to nothing is what somebody looks for."""
+    """A sku that was ordered and earned nothing is just what somebody will look for."""
     database.insert("orders", sold("sample", 0, 300), sold("gift", 2, 0))
 
     rows = await rows_of(client, await finished(client))
@@ -237,7 +237,7 @@ async def test_an_offset_may_be_z_or_have_minutes(client, database):
 
 
 async def test_a_month_without_orders_has_only_the_header(client):
-    """Nothing sold is a report too."""
+    """A month in which nothing was sold has a report, too."""
     url = await finished(client, "2024-02")
 
     assert await status_of(client, url) == "done", "the status of a report without orders"
@@ -282,7 +282,7 @@ async def test_the_file_is_utf_8_whatever_the_locale(client, database, disk):
     assert skus == ["cr\u00e8me", "jam", "tea", "\u8336"], "the skus, read as UTF-8"
 
 
-async def test_a_formula_is_defused(client, database):
+async def test_a_sku_that_begins_like_a_formula_gets_an_apostrophe(client, database):
     """A spreadsheet runs what begins with = + - or @. Skus come from people."""
     database.insert(
         "orders", sold("=1+1"), sold("+tea"), sold("-tea"), sold("@tea"), sold("a=b"), sold("!tea")
@@ -366,7 +366,7 @@ def check_failed(body, why):
 
 
 async def test_a_failure_is_logged_on_the_logger_kata_or_not_at_all(client, database, logs):
-    """Whoever looks for the reason looks there. (Nothing has to be logged here.)"""
+    """People look for the reason of a failure on that logger. (Nothing has to be logged here.)"""
     logs.listen_to_all()
     database.fail_queries("orders")
 
@@ -439,7 +439,7 @@ NO_MONTHS = [
 
 
 async def test_a_month_that_is_not_yyyy_mm_is_refused(client, database, disk, timeline):
-    """What is refused leaves no trace. (Some of these have digits of other alphabets.)"""
+    """A request that is refused must not leave a report. (Some of these have digits of other alphabets.)"""
     before = contents_of(database), disk.files()
     statuses = {}
     for month in NO_MONTHS:

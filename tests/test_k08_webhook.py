@@ -80,7 +80,7 @@ async def test_the_callback_is_told_of_the_payment_as_json(client, hook):
 
 
 async def test_the_body_is_signed_as_it_was_sent(client, hook, kata):
-    """Whoever has the secret can tell that the call is ours, byte for byte."""
+    """With the secret, the receiver can check that the body is ours and was not changed."""
     hook.replies_with(500, 200)
     await client.post("/payments", json=payment())
 
@@ -113,7 +113,7 @@ async def test_all_attempts_of_a_payment_have_one_key(client, hook):
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 async def test_any_2xx_is_delivered(client, database, hook, status):
-    """There is more than one way to say yes."""
+    """Every status from 200 to 299 says that the call was accepted."""
     hook.replies_with(httpx.Response(status))
     await client.post("/payments", json=payment())
 
@@ -228,7 +228,7 @@ async def test_a_redirect_is_not_followed(client, hook, services):
     ("status", "seconds"), [(429, 7), (429, 0), (500, 3), (503, 120), (503, 0), (599, 3600)]
 )
 async def test_the_seconds_in_retry_after_are_waited_instead(client, clock, hook, status, seconds):
-    """Who is busy knows best when to come back."""
+    """A server that is busy knows best when it will be free."""
     hook.replies_with(httpx.Response(status, headers={"retry-after": str(seconds)}), 200)
     await client.post("/payments", json=payment())
 
@@ -250,7 +250,7 @@ async def test_retry_after_replaces_one_wait_and_no_other(client, clock, hook):
 
 
 async def test_a_connection_error_has_no_retry_after(client, clock, hook):
-    """What an earlier response asked for is over."""
+    """The Retry-After of an earlier response was for one wait only."""
     busy = httpx.Response(503, headers={"retry-after": "9"})
     hook.replies_with(busy, unreachable, silence, 200)
     await client.post("/payments", json=payment())
@@ -456,7 +456,9 @@ async def test_payments_in_flight_do_not_mix(client, database, hook, services):
         ),
     ],
 )
-async def test_a_callback_that_leads_inside_is_refused(client, database, hook, services, urls):
+async def test_a_callback_to_this_machine_or_its_network_is_refused(
+    client, database, hook, services, urls
+):
     """A server that calls whatever it is told to can be told to call its own network."""
     before = stored(database)
     for url in urls:
@@ -532,8 +534,8 @@ async def test_a_url_that_is_hard_to_read_is_not_a_crash(client, url, why):
         ),
     ],
 )
-async def test_a_callback_that_leads_outside_is_accepted(client, services, urls):
-    """What only looks dangerous is somebody's address."""
+async def test_a_callback_to_anywhere_else_is_accepted(client, services, urls):
+    """A name or address that only looks like an internal one belongs to somebody."""
     for url in urls:
         services.on("POST", url)
         accepted = await client.post("/payments", json=payment(url=url))

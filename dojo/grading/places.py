@@ -1,4 +1,4 @@
-"""Where in an answer a route is written, for results that point at a line of it."""
+"""Where in a solution a route is written, for results that point at a line of it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 breaks: After the response, `log.txt` gains the line; not before.
 caught by: test_the_line_is_written_only_after_the_response
-says: the line was written before the response: hand write_log to a
+says: the line was written before the response
 """
 
 from fastapi import BackgroundTasks, FastAPI

@@ -2,7 +2,7 @@
 
 breaks: No thread or asyncio task outlives the exchange.
 caught by: test_the_line_is_written_only_after_the_response
-says: the line was written before the response: hand write_log to a
+says: What your code starts itself begins before the response, and nobody waits for it
 """
 
 import threading

@@ -1,9 +1,9 @@
 """Whatever has an at sign in it is taken for an address.
 
 breaks: Not an e-mail address: 422, no user, no mail.
-caught by: test_what_is_no_address_is_refused[eve@]
-caught by: test_what_is_no_address_is_refused[@example.com]
-caught by: test_what_is_no_address_is_refused[eve@a@example.com]
+caught by: test_a_text_that_is_no_email_address_is_refused[eve@]
+caught by: test_a_text_that_is_no_email_address_is_refused[@example.com]
+caught by: test_a_text_that_is_no_email_address_is_refused[eve@a@example.com]
 says: the statuses of a bad and a good one
 """
 

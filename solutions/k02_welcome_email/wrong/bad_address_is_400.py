@@ -1,7 +1,7 @@
 """The address is checked by hand and refused with a 400.
 
 breaks: Not an e-mail address: 422, no user, no mail.
-caught by: test_what_is_no_address_is_refused[not an address]
+caught by: test_a_text_that_is_no_email_address_is_refused[not an address]
 says: the statuses of a bad and a good one
 """
 

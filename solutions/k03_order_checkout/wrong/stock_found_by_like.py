@@ -1,7 +1,7 @@
 """`LIKE` instead of `=`: it takes no notice of the case, and `_` stands for any character.
 
 breaks: each ordered quantity is taken off `inventory`
-caught by: test_nothing_is_taken_off_but_what_is_ordered
+caught by: test_only_what_is_ordered_is_taken_off_the_stock
 says: the stock was 7 Tea, 5 jam, 9 te_ and 10 tea
 """
 

@@ -1,7 +1,7 @@
 """It looks whether there is a folder, and then makes it: of two at the same moment one is a 500.
 
 breaks: Two uploads of one name do not overwrite each other, also at the same moment.
-caught by: test_two_uploads_of_one_name_at_the_same_moment[uploads]
+caught by: test_two_uploads_of_one_name_at_the_same_moment_get_two_paths[uploads]
 says: the first was held just before it made uploads, the second
 """
 

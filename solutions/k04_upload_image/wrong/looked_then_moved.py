@@ -1,7 +1,7 @@
 r"""It looks whether the name is free, and then moves the upload there: of two at the same moment one is lost.
 
 breaks: Two uploads of one name do not overwrite each other, also at the same moment.
-caught by: test_two_uploads_of_one_name_at_the_same_moment[uploads/cat.png]
+caught by: test_two_uploads_of_one_name_at_the_same_moment_get_two_paths[uploads/cat.png]
 says: both got the name uploads/cat\.png
 """
 

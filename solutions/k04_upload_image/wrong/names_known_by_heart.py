@@ -1,7 +1,7 @@
 """The names that are taken are kept in a variable, which is empty again after a restart.
 
 breaks: Two uploads of one name do not overwrite each other.
-caught by: test_an_upload_of_before_a_restart_is_not_overwritten
+caught by: test_a_restart_does_not_let_an_upload_be_overwritten
 says: that name was taken before the restart
 """
 

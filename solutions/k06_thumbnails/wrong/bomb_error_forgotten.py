@@ -2,7 +2,7 @@ r"""Only OSError and ValueError are caught; Pillow's DecompressionBombError is n
 
 breaks: more than MAX_PIXELS becomes failed
 caught by: test_a_photo_of_too_many_pixels_is_failed_without_being_decoded[size2]
-says: \(status, thumbnail\)
+says: what GET /photos/\{id\} says of it
 """
 
 import logging

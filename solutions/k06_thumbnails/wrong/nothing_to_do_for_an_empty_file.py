@@ -1,8 +1,8 @@
 r"""An empty file is passed over, and its photo is queued for ever.
 
 breaks: A file that is no image is accepted with 202 and then becomes `failed`.
-caught by: test_whatever_pillow_raises_the_photo_is_failed[empty]
-says: \(status, thumbnail\) of a file that is no image: b''
+caught by: test_the_photo_is_failed_whatever_pillow_raises[empty]
+says: what GET /photos/\{id\} says of a file that is no image: b''
 """
 
 import logging

@@ -1,9 +1,9 @@
 r"""Pillow has an exception for what it cannot identify, and that is the only one that is caught.
 
 breaks: A file that is no image is accepted with 202 and then becomes `failed`.
-caught by: test_whatever_pillow_raises_the_photo_is_failed[ValueError]
-caught by: test_whatever_pillow_raises_the_photo_is_failed[OSError]
-says: \(status, thumbnail\) of a file that is no image: b'P1 what we want
+caught by: test_the_photo_is_failed_whatever_pillow_raises[ValueError]
+caught by: test_the_photo_is_failed_whatever_pillow_raises[OSError]
+says: what GET /photos/\{id\} says of a file that is no image: b'P1 what we want
 """
 
 import logging

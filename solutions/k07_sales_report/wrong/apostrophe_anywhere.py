@@ -1,7 +1,7 @@
 r"""A sign anywhere in the sku brings the apostrophe, so `tea-green` gets one too.
 
 breaks: A sku that begins with `=`, `+`, `-` or `@` is written with a leading apostrophe.
-caught by: test_a_formula_is_defused
+caught by: test_a_sku_that_begins_like_a_formula_gets_an_apostrophe
 says: a leading apostrophe where the sku begins with = \+ - or @, sorted as
 """
 

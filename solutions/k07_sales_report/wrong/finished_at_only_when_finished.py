@@ -1,7 +1,7 @@
 """The key `finished_at` appears only once the report has ended.
 
 breaks: `GET /reports/{id}` → `{"report_id", "status", "requested_at", "finished_at"}`.
-caught by: test_a_client_that_asks_meanwhile_is_told_that_it_runs
+caught by: test_a_client_that_asks_meanwhile_is_told_running
 says: GET must say each of these, also where it is null; its body is .*running
 """
 

@@ -1,7 +1,7 @@
 """The end is noted before the work begins.
 
 breaks: `finished_at` is when the report ended.
-caught by: test_the_times_are_when_it_was_requested_and_when_it_finished
+caught by: test_the_times_say_when_it_was_requested_and_when_it_finished
 says: the report was made 120 s after it was requested
 """
 

@@ -1,7 +1,7 @@
 """`requested_at` is set when the task begins, and the time in the queue is lost.
 
 breaks: `requested_at`; a time is `datetime.now(timezone.utc)`, called when the time is needed.
-caught by: test_the_times_are_when_it_was_requested_and_when_it_finished
+caught by: test_the_times_say_when_it_was_requested_and_when_it_finished
 says: when POST /reports came, 30 s before its task began
 """
 

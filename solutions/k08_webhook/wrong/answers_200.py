@@ -1,8 +1,8 @@
 r"""The endpoint says 200 where 202 was agreed.
 
 breaks: POST /payments answers 202 with the payment's id.
-caught by: test_a_callback_that_leads_outside_is_accepted[IPv4]
-caught by: test_a_callback_that_leads_outside_is_accepted[IPv6]
+caught by: test_a_callback_to_anywhere_else_is_accepted[IPv4]
+caught by: test_a_callback_to_anywhere_else_is_accepted[IPv6]
 says: the host of https://8\.8\.8\.8/hook is neither localhost nor an address inside
 """
 

@@ -1,9 +1,9 @@
 """A name may end in a dot, that of the root, and so may an address.
 
 breaks: callback_url must be an https URL with a host and must not name localhost or an internal address literal: 422.
-caught by: test_a_callback_that_leads_inside_is_refused[localhost]
-caught by: test_a_callback_that_leads_inside_is_refused[loopback]
-caught by: test_a_callback_that_leads_inside_is_refused[private IPv4]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[localhost]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[loopback]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[private IPv4]
 says: callback_url must be an https URL with a host that is not inside
 """
 

@@ -1,7 +1,7 @@
 """The ideographic full stop is part of a name for `urlsplit`, and a dot for httpx, which calls 127.0.0.1.
 
 breaks: callback_url must be an https URL with a host and must not name localhost or an internal address literal: 422.
-caught by: test_a_callback_that_leads_inside_is_refused[dots of other alphabets]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[dots of other alphabets]
 says: callback_url must be an https URL with a host that is not inside
 """
 

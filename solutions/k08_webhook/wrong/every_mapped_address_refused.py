@@ -1,7 +1,7 @@
 r"""All IPv4-mapped addresses are refused, those of public machines too.
 
 breaks: An IPv4-mapped IPv6 address counts as its IPv4.
-caught by: test_a_callback_that_leads_outside_is_accepted[mapped]
+caught by: test_a_callback_to_anywhere_else_is_accepted[mapped]
 says: the host of https://\[::ffff:8\.8\.8\.8\]/ is neither localhost nor
 """
 

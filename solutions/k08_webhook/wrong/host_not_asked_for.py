@@ -1,7 +1,7 @@
 """A host that is empty is neither `localhost` nor an address, and so it passes.
 
 breaks: callback_url must be an https URL with a host and must not name localhost or an internal address literal: 422.
-caught by: test_a_callback_that_leads_inside_is_refused[no host]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[no host]
 says: callback_url must be an https URL with a host that is not inside
 """
 

@@ -1,7 +1,7 @@
 r"""Any scheme of the http family will do.
 
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
-caught by: test_a_callback_that_leads_inside_is_refused[not https]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[not https]
 says: with a host that is not inside, and this is 'http://shop\.example\.com/hook'
 """
 

@@ -1,7 +1,7 @@
 r"""A lambda round an async function returns a coroutine in a thread, and there it is dropped.
 
 breaks: After the response: POST of the payment as JSON to the callback.
-caught by: test_a_callback_that_leads_inside_is_refused[no host]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[no host]
 says: the calls of https://shop\.example\.com/hook, after a payment that was accepted
 """
 

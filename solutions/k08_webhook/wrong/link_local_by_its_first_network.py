@@ -1,7 +1,7 @@
 """Of link-local, the list has one IPv6 network of many and the one IPv4 address that is known from the news.
 
 breaks: callback_url must be an https URL with a host and must not name localhost or an internal address literal: 422.
-caught by: test_a_callback_that_leads_inside_is_refused[link-local]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[link-local]
 says: callback_url must be an https URL with a host that is not inside
 """
 

@@ -1,7 +1,7 @@
 """Only addresses are judged; the name localhost goes through.
 
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
-caught by: test_a_callback_that_leads_inside_is_refused[localhost]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[localhost]
 says: with a host that is not inside, and this is 'https://localhost/hook'
 """
 

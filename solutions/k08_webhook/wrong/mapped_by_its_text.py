@@ -1,7 +1,7 @@
 """A mapped address is recognised by how it is usually written, and it can be written in other ways.
 
 breaks: An IPv4-mapped IPv6 address counts as its IPv4.
-caught by: test_a_callback_that_leads_inside_is_refused[mapped]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[mapped]
 says: callback_url must be an https URL with a host that is not inside
 """
 

@@ -1,8 +1,8 @@
 r"""`urlsplit` raises where a bracket is not closed, and nobody catches it.
 
 breaks: callback_url must be an https URL with a host and must not name localhost or an internal address literal: 422.
-caught by: test_a_callback_that_leads_inside_is_refused[not a URL]
-says: this is 'https://\[::1/hook' .+: the status\n  happened +500
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[not a URL]
+says: this is 'https://\[::1/hook' .+: the status\n +happened +500
 """
 
 import asyncio

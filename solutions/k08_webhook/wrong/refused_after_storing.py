@@ -1,8 +1,8 @@
 """The URL is looked at when the payment is committed, and the 422 leaves it there.
 
 breaks: Refused input: nothing is stored, queued or sent.
-caught by: test_a_callback_that_leads_inside_is_refused[not https]
-caught by: test_a_callback_that_leads_inside_is_refused[mapped]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[not https]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[mapped]
 says: nothing is stored for a payment that was refused
 """
 

@@ -1,7 +1,7 @@
 r"""Where the scheme is missing, it is added.
 
 breaks: callback_url must be an https URL with a host and must not name localhost or an internal address literal: 422.
-caught by: test_a_callback_that_leads_inside_is_refused[no scheme]
+caught by: test_a_callback_to_this_machine_or_its_network_is_refused[no scheme]
 says: this is 'shop\.example\.com/hook'
 """
 

@@ -1,7 +1,7 @@
 r"""The forbidden words are looked for in the whole URL, so honest ones are refused as well.
 
 breaks: POST /payments answers 202 with the payment's id.
-caught by: test_a_callback_that_leads_outside_is_accepted[names]
+caught by: test_a_callback_to_anywhere_else_is_accepted[names]
 says: the host of https://localhost\.example\.com/hook is neither localhost
 """
 
