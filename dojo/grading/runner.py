@@ -11,11 +11,9 @@ import contextlib
 import functools
 import inspect
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -128,20 +126,6 @@ def to_its_end(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]],
     return whole_at_once
 
 
-def _kinds() -> tuple[type, ...]:
-    """What the fixtures of a spec are: the answer's module, and things of the dojo's."""
-    return (
-        ModuleType,
-        *(
-            kind
-            for name, module in list(sys.modules.items())
-            if name.partition(".")[0] == "dojo"
-            for kind in vars(module).values()
-            if isinstance(kind, type) and kind.__module__ == name
-        ),
-    )
-
-
 def _cases(item: pytest.Item) -> tuple[object, ...]:
     """The values that a spec is run with, where it has several."""
     callspec = getattr(item, "callspec", None)
@@ -167,7 +151,7 @@ def run_in_cell(
     check, check_all = machinery.checks(items[0].session, [runner])
     times = 2 if job.controls else 1
     runs = [(s, _cases(i)) for i, s in zip(items, specs, strict=True) for _ in range(times)]
-    tell({"home": (runs, _kinds())})
+    tell({"home": (runs, machinery.ours)})
     tell({"places": routes(source)})
     outcome_of = run_once
     reports = runner.reports
