@@ -612,7 +612,7 @@ def test_gradescope_sets_itself_up_and_grades_an_answer_without_its_folder(autog
 
     assert ready.returncode == 0, ready.stderr
     assert "grader: 0/10 points" in ready.stdout
-    assert (results["score"], len(results["tests"])) == (10.0, 9)
+    assert (results["score"], len(results["tests"])) == (10.0, 10)
 
 
 def in_its_folder(submission: Path) -> None:
