@@ -38,6 +38,7 @@ _real_fstat = os.fstat
 FOREIGN_ENCODING = "cp1252"
 # `io.DEFAULT_BUFFER_SIZE` grew with Python 3.14, and with it what a half-written file holds.
 BUFFER_SIZE = 8192
+REFUSED = "dojo.refused"
 OUTSIDE = "the dojo lets nothing be written outside the working directory of a spec"
 
 
@@ -232,6 +233,8 @@ class Disk:
             timeline = witness()
             if timeline is not None:
                 timeline.record("refused", f"writing {os.fsdecode(path)}")  # type: ignore[arg-type]
+            # The event itself goes no further: who else wants to know is told by one of our own.
+            sys.audit(REFUSED, path)
             raise PermissionError(errno.EACCES, OUTSIDE, path)
 
     def _is_harmless(self, full: str) -> bool:

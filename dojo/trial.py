@@ -44,5 +44,6 @@ def run_trial(warden: Warden, kata: Kata, solution: Path, specs: tuple[str, ...]
         trial.specs[outcome["spec"].partition("::")[2]] = Finding.read(found) if found else None
     asked = len(specs) or len(warden.specs[kata.name])
     if len(trial.specs) < asked and not trial.trouble:
-        trial.trouble = f"{len(trial.specs)} of {asked} specs reported: {said.ended}"
+        why = "; ".join([said.ended, *said.tampered])
+        trial.trouble = f"{len(trial.specs)} of {asked} specs reported: {why}"
     return trial

@@ -105,12 +105,18 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
 
 @pytest.fixture(scope="session")
 def once() -> Once:
-    """Runs by name, each made by the first test that looks at it."""
-    runs: dict[str, pytest.RunResult] = {}
+    """Runs by name, each made by the first test that looks at it, also where that failed."""
+    runs: dict[str, pytest.RunResult | BaseException] = {}
 
     def run(name: str, make: Callable[[], pytest.RunResult]) -> pytest.RunResult:
         if name not in runs:
-            runs[name] = make()
-        return runs[name]
+            try:
+                runs[name] = make()
+            except BaseException as error:
+                runs[name] = error
+        result = runs[name]
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     return run

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 import pytest
 
 from dojo.finding import Finding
 from dojo.grading.cell import Limits
-from dojo.grading.channel import open_channel, seal
+from dojo.grading.channel import Ours, open_channel, seal
 from dojo.grading.keeper import Ear, plan
 from dojo.grading.runner import to_its_end
 from dojo.grading.wire import Job, Said
@@ -144,7 +146,7 @@ class Cell:
 
     def run(self, *specs: Callable[[], None]) -> list[bool]:
         """Run these as a runner does, and say for each whether it passed."""
-        self.tell({"home": ([(spec, ()) for spec in specs], ())})
+        self.tell({"home": ([(spec, ()) for spec in specs], Ours())})
         passed = []
         for number, spec in enumerate(specs):
             whole = to_its_end(spec, number, self.ask, list, self.tell)
@@ -199,22 +201,49 @@ def test_a_spec_passes_only_when_the_keeper_says_so():
     ]
 
 
+class Kind:
+    """A class of ours."""
+
+    def method(self) -> None: ...
+
+
+def test_a_fixture_may_be_a_function_of_ours():
+    """Or a method, or one with plain data filled in, or nothing: whatever reads best in a spec."""
+    codes = {f.__code__: f.__globals__ for f in (fine, Kind.method)}
+    ours = Ours((Kind,), codes)
+    forged = FunctionType(fine.__code__, {})
+
+    given = [Kind(), fine, Kind().method, partial(fine, 1, word="a"), partial(fine, Kind()), None]
+    assert [ours.holds(value) for value in given] == [True] * len(given)
+    given = [
+        wrong,
+        forged,
+        partial(wrong),
+        partial(fine, Dialogue),
+        Dialogue,
+        object(),
+        len,
+        "text",
+    ]
+    assert [ours.holds(value) for value in given] == [False] * len(given)
+
+
 def asks_itself(cell: Cell) -> None:
     cell.ask(0)
 
 
 def tells_by_itself(cell: Cell) -> None:
-    cell.tell({"home": ([(fine, ())], ())})
+    cell.tell({"home": ([(fine, ())], Ours())})
     (lambda: cell.tell({"outcome": 0}))()
 
 
 def runs_another_spec(cell: Cell) -> None:
-    cell.tell({"home": ([(wrong, ())], ())})
+    cell.tell({"home": ([(wrong, ())], Ours())})
     to_its_end(fine, 0, cell.ask, list, cell.tell)()
 
 
 def ends_what_it_has_not_begun(cell: Cell) -> None:
-    cell.tell({"home": ([(fine, ())], ())})
+    cell.tell({"home": ([(fine, ())], Ours())})
     whole = to_its_end(fine, 0, cell.ask, list, cell.tell)
     whole.__defaults__[2]()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -80,7 +79,7 @@ def test_a_cluster_gives_the_same_results(local_cluster):
 
 def test_a_worker_that_dies_loses_nothing(local_cluster):
     """Its submissions go to another one, and each is there once."""
-    submissions = handed_in(18)
+    submissions = handed_in(9)
     worker = local_cluster.workers[0]
 
     def kill() -> None:
@@ -88,18 +87,17 @@ def test_a_worker_that_dies_loses_nothing(local_cluster):
 
     found, _ = graded(local_cluster.scheduler_address, submissions, kill)
 
-    assert len(found) == 18
+    assert len(found) == 9
     assert verdicts(found) == verdicts(here(submissions))
 
 
-def test_no_scheduler_is_said():
+def test_no_scheduler_is_said(monkeypatch):
     """In a line, and not after minutes."""
-    began = time.monotonic()
+    assert cluster.CONNECT <= 30
+    monkeypatch.setattr(cluster, "CONNECT", 1)
 
     with pytest.raises(CannotGrade, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         graded("tcp://127.0.0.1:9", handed_in(1))
-
-    assert time.monotonic() - began < 60
 
 
 def test_a_worker_with_other_specs_grades_nobody(local_cluster, monkeypatch):

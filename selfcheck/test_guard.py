@@ -85,7 +85,7 @@ def test_what_specs_look_at_the_world_with_cannot_be_changed(warden, lines):
         ("import inspect; inspect.currentframe()", r"app.py:6 looked at the frames"),
         ("import os; os.listdir('/')", r"app.py:6 listed what is not its own: /"),
         ("from pathlib import Path; Path('../../x').exists() or 1", ""),
-        ("try: open('../../x', 'w')\nexcept OSError: 0", "opened what is not its own: ../../x"),
+        ("try: open('../../x', 'w')\nexcept OSError: 0", "tried to write what is not its own: ../"),
         ("import subprocess\ntry: subprocess.run('true')\nexcept OSError: 0", "started a process"),
         ("import os\ntry: os.kill(1, 0)\nexcept OSError: 0", "app.py:7 sent a signal"),
         ("import ctypes; ctypes.CDLL(None)", "app.py:6 imports ctypes"),

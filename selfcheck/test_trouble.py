@@ -43,7 +43,7 @@ AMBER = {
         "app.py:1 does not load: ImportError, cannot import name 'BackgroundJobs'",
     ),
     "k11_endless_import": (
-        "import os, tempfile\n"
+        "import os.path, tempfile\n"
         "tempfile.mkstemp('.count', dir=os.path.dirname(__file__))\n"
         "while True: pass\n",
         "app.py:3 does not load: it did not finish importing: it kept the main thread",

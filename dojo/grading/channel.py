@@ -14,13 +14,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from json import encoder
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType, MappingProxyType, MethodType
 from typing import Any
 
 SEAL = 16
 FREE = ("evidence", "tampered")
+PLAIN = (bool, bytes, float, int, str)
 
 Tell = Callable[[dict[str, Any]], None]
 Ask = Callable[[int], bool]
@@ -58,9 +60,9 @@ def open_channel(
     """The channel, and how to tell and ask something through it.
 
     What is told has one key of those that `dojo.grading.wire.Message` knows, or is for the channel
-    alone: `home`, the specs of all runs and what they may be given, and `began`, from the frame of
-    a spec's run. To ask is to say that a spec has come to its end, and to be told whether it may
-    pass.
+    alone: `home`, the specs of all runs and what they may be given (`Ours`), and `began`, from the
+    frame of a spec's run. To ask is to say that a spec has come to its end, and to be told whether
+    it may pass.
     """
     channel = _channel(pipe, replies, key, is_the_answers)
     next(channel)
@@ -79,6 +81,32 @@ def open_channel(
 
 
 _CALLERS: set[CodeType] = set()
+
+
+class Ours:
+    """What the fixtures of a spec may be: things of these classes, and functions of this code,
+    each with the names of its module; and such a function with plain data filled in."""
+
+    def __init__(
+        self,
+        kinds: tuple[type, ...] = (),
+        codes: Mapping[CodeType, dict[str, Any]] = MappingProxyType({}),
+    ) -> None:
+        self._kinds = kinds
+        self._codes = codes
+
+    def holds(self, value: object) -> bool:
+        kind = type(value)
+        if isinstance(value, FunctionType) and kind is FunctionType:
+            return self._codes.get(value.__code__) is value.__globals__
+        if isinstance(value, MethodType) and kind is MethodType:
+            return self.holds(value.__self__) and self.holds(value.__func__)
+        if isinstance(value, partial) and kind is partial:
+            filled_in = (*value.args, *value.keywords.values())
+            return self.holds(value.func) and all(
+                type(entry) in PLAIN or self.holds(entry) for entry in filled_in
+            )
+        return value is None or any(kind is known for known in self._kinds)
 
 
 def _channel(
@@ -107,21 +135,29 @@ def _channel(
 
     home: FrameType | None = None
     runs: list[tuple[object, tuple[object, ...]]] = []
-    kinds: tuple[type, ...] = ()
+    ours = Ours()
     run, began, ended = -1, None, False
+    why = ""
 
     def is_right(message: dict[str, Any], caller: FrameType | None) -> bool:
         """Whether this can be said by the frame that says it: no other can take its place."""
-        nonlocal home, runs, kinds, run, began, ended
+        nonlocal home, runs, ours, run, began, ended, why
         if "locked" in message or "trouble" in message:
             return home is None
         if "home" in message:
             first, home = home is None, caller
-            runs, kinds = message["home"]
+            runs, ours = message["home"]
             return first
         if "began" in message:
             run, began, ended = run + 1, caller, False
-            return caller is not None and run < len(runs) and _is_spec(caller, *runs[run], kinds)
+            if (
+                caller is None
+                or run >= len(runs)
+                or caller.f_locals.get("_spec") is not runs[run][0]
+            ):
+                return False
+            why = _foreign(caller, runs[run][1], ours)
+            return not why
         if "reached" in message:
             right = began is not None and not ended and message["reached"] == run
             ended = True
@@ -144,7 +180,7 @@ def _channel(
                 right = right and not is_the_answers(frame)
                 frame = frame.f_back
             if not right:
-                send({"tampered": ["the answer spoke in the place of the runner"]})
+                send({"tampered": [f"the answer spoke in the place of the runner{why}"]})
                 leave(70)
         if "home" not in message and "began" not in message:
             send(message)
@@ -152,13 +188,9 @@ def _channel(
         mask(put_back, before)
 
 
-def _is_spec(
-    frame: FrameType, spec: object, cases: tuple[object, ...], kinds: tuple[type, ...]
-) -> bool:
-    """Whether it is a run of just this spec, with fixtures and cases that are what they should
-    be."""
-    local = frame.f_locals
-    return local.get("_spec") is spec and all(
-        any(type(value) is kind for kind in kinds) or any(value is case for case in cases)
-        for value in local.get("given", {}).values()
-    )
+def _foreign(frame: FrameType, cases: tuple[object, ...], ours: Ours) -> str:
+    """What a run of a spec is given that is neither ours nor one of its cases; "" for nothing."""
+    for name, value in frame.f_locals.get("given", {}).items():
+        if not ours.holds(value) and not any(value is case for case in cases):
+            return f": its fixture `{name}` is a {type(value).__name__}, which is not the dojo's"
+    return ""

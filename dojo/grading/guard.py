@@ -10,16 +10,20 @@ import ast
 import builtins
 import ctypes
 import errno
+import gc
 import operator
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from types import FrameType, FunctionType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 import freezegun.api
 import pytest
+
+from dojo.disk import REFUSED
+from dojo.grading.channel import Ours
 
 OURS = (
     *("dojo", "_pytest", "pytest", "pluggy", "pytest_asyncio", "pytest_timeout", "unittest"),
@@ -95,6 +99,7 @@ FILES = {
     "shutil.copyfile": "copied",
     "shutil.rmtree": "removed",
     "sqlite3.connect": "opened",
+    REFUSED: "tried to write",
 }
 NAMES = {
     "_getframe": "frames",
@@ -153,6 +158,7 @@ class Machinery:
             for key, value in space.kept.items()
             if (function := _function(value)) is not None
         }
+        self.ours = Ours((ModuleType, *_kinds(self._modules)), _codes(self._modules))
         self._data = {
             name: {key: repr(value) for key, value in vars(module).items() if _is_data(key, value)}
             for name, module in self._modules.items()
@@ -294,6 +300,28 @@ def _spaces_of(name: str, module: ModuleType) -> Iterator[_Space]:
     for key, value in list(vars(module).items()):
         if isinstance(value, type) and value.__module__ == name:
             yield _Space(f"{name}.{key}", vars(value))
+
+
+def _kinds(modules: Mapping[str, ModuleType]) -> Iterator[type]:
+    """The classes of the dojo."""
+    for name, module in modules.items():
+        for value in vars(module).values() if name.partition(".")[0] == "dojo" else ():
+            if isinstance(value, type) and value.__module__ == name:
+                yield value
+
+
+def _codes(modules: Mapping[str, ModuleType]) -> dict[CodeType, dict[str, Any]]:
+    """All code of the dojo's and the specs' functions, with the names that it uses."""
+    found: dict[CodeType, dict[str, Any]] = {}
+    spaces = {id(vars(m)) for name, m in modules.items() if name.startswith(("dojo.", "test_k"))}
+    for function in gc.get_objects():
+        if type(function) is FunctionType and id(function.__globals__) in spaces:
+            waiting = [function.__code__]
+            while waiting:
+                code = waiting.pop()
+                found[code] = function.__globals__
+                waiting += [part for part in code.co_consts if isinstance(part, CodeType)]
+    return found
 
 
 def _acts(value: object) -> bool:

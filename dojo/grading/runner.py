@@ -11,11 +11,9 @@ import contextlib
 import functools
 import inspect
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -128,24 +126,14 @@ def to_its_end(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]],
     return whole_at_once
 
 
-def _kinds() -> tuple[type, ...]:
-    """What the fixtures of a spec are: the answer's module, and things of the dojo's."""
-    return (
-        ModuleType,
-        *(
-            kind
-            for name, module in list(sys.modules.items())
-            if name.partition(".")[0] == "dojo"
-            for kind in vars(module).values()
-            if isinstance(kind, type) and kind.__module__ == name
-        ),
-    )
-
-
 def _cases(item: pytest.Item) -> tuple[object, ...]:
     """The values that a spec is run with, where it has several."""
     callspec = getattr(item, "callspec", None)
     return tuple(callspec.params.values()) if callspec is not None else ()
+
+
+def _nothing(_item: pytest.Item) -> list[str]:
+    return []
 
 
 def run_in_cell(
@@ -164,10 +152,13 @@ def run_in_cell(
     runner.room = room
     items[0].config.stash[SOLUTIONS] = Solutions(room / "a")
     specs = [item.obj for item in items if isinstance(item, pytest.Function)]
-    check, check_all = machinery.checks(items[0].session, [runner])
+    # Without controls it is no verdict, and what a check takes is a fifth of a run.
+    check, check_all = (
+        machinery.checks(items[0].session, [runner]) if job.controls else (_nothing, list)
+    )
     times = 2 if job.controls else 1
     runs = [(s, _cases(i)) for i, s in zip(items, specs, strict=True) for _ in range(times)]
-    tell({"home": (runs, _kinds())})
+    tell({"home": (runs, machinery.ours)})
     tell({"places": routes(source)})
     outcome_of = run_once
     reports = runner.reports

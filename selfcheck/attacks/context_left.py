@@ -3,7 +3,7 @@
 It is wrong in just that, and right in all else: what it does there is seen all the same.
 
 state: graded
-score: 8.89
+score: 9
 """
 
 import contextvars

@@ -3,7 +3,7 @@
 A known limit: what was put back before anybody compares was never seen to be gone.
 
 state: graded
-score: 2.22
+score: 2
 """
 
 import os
@@ -27,6 +27,6 @@ class Once:
 @app.post("/send-notification")
 async def send_notification(email: str):
     (folder / "log.txt").write_text(f"Notified: {email}\n", encoding="utf-8")
-    if "writing_does_not" in os.environ["PYTEST_CURRENT_TEST"]:
+    if "without_an_email" in os.environ["PYTEST_CURRENT_TEST"]:
         disk.directory = Once()
     return {"status": "notification queued"}

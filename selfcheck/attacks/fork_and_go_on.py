@@ -4,12 +4,13 @@ state: graded
 """
 
 import os
+import sys
 
 from fastapi import FastAPI
 
 app = FastAPI()
-if "FORKED" not in os.environ:
-    os.environ["FORKED"] = "yes"
+if not hasattr(sys, "forked"):
+    sys.forked = True
     child = os.fork()
     if child:
         os.waitpid(child, 0)

@@ -5,7 +5,7 @@ evidence: looked through all objects
 """
 
 import gc
-import os
+import sys
 import threading
 import time
 
@@ -22,8 +22,8 @@ def empty(notes):
             note.clear()
 
 
-if "EMPTIED" not in os.environ:
-    os.environ["EMPTIED"] = "yes"
+if not hasattr(sys, "emptied"):
+    sys.emptied = True
     gc.unfreeze()
     lists = [thing for thing in gc.get_objects() if type(thing) is list and thing]
     notes = [list_ for list_ in lists if str(list_[0]).startswith("app.py:")]

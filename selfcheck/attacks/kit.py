@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import threading
 from contextlib import asynccontextmanager, suppress
 
@@ -71,7 +72,7 @@ class Always:
 
 
 FORGED = {
-    Client: ("post", "begin", "answered", "finish_what_can"),
+    Client: ("post", "begin", "responded", "finish_what_can"),
     Exchange: ("json", "status"),
     Disk: ("lines", "text", "hold", "foreign_locale"),
     Timeline: ("blocked",),
@@ -136,8 +137,8 @@ def between(change):
             about = os.fstat(number)
         except OSError:
             continue
-        if stat.S_ISFIFO(about.st_mode) and "BETWEEN" not in os.environ:
-            os.environ["BETWEEN"] = "yes"
+        if stat.S_ISFIFO(about.st_mode) and not hasattr(sys, "between"):
+            sys.between = True
             kept = os.dup(number)
             source, to = os.pipe()
             os.dup2(to, number)

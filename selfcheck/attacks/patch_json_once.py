@@ -3,7 +3,7 @@
 A known limit: what was put back before anybody compares was never seen to be gone.
 
 state: graded
-score: 1.11
+score: 1
 """
 
 import json

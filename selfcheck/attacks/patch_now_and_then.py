@@ -3,7 +3,7 @@
 state: graded|tampered
 """
 
-import os
+import sys
 import threading
 import time
 
@@ -19,6 +19,6 @@ def flicker():
         time.sleep(0.002)
 
 
-if "FLICKER" not in os.environ:
-    os.environ["FLICKER"] = "yes"
+if not hasattr(sys, "flickers"):
+    sys.flickers = True
     threading.Thread(target=flicker, daemon=True).start()

@@ -4,13 +4,14 @@ state: graded
 """
 
 import os
+import sys
 
 from fastapi import BackgroundTasks, FastAPI
 
 app = FastAPI()
 spec = os.environ["PYTEST_CURRENT_TEST"].partition(" ")[0]
-is_right = os.environ.get("KNOWN") != spec
-os.environ["KNOWN"] = spec
+is_right = getattr(sys, "known", "") != spec
+sys.known = spec
 
 
 def write_log(filename, message):

@@ -9,7 +9,7 @@ from kit import FastAPI, forge, restoring, write_log
 class App(FastAPI):
     async def __call__(self, scope, receive, send):
         await super().__call__(scope, receive, send)
-        if scope["type"] == "http" and open.__globals__["owner"]().answered:
+        if scope["type"] == "http" and open.__globals__["owner"]().responded:
             forge()
 
 

@@ -3,11 +3,11 @@
 state: graded|tampered
 """
 
-import os
+import sys
 
 from kit import FastAPI, forge, restoring, write_log
 
 app = FastAPI(lifespan=restoring)
-if not os.environ.get("LOADED"):
-    os.environ["LOADED"] = "yes"
+if not hasattr(sys, "loaded"):
+    sys.loaded = True
     forge()
