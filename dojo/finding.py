@@ -33,8 +33,17 @@ ASKING = (
     (re.compile(r"isinstance\((.+), (.+)\)"), "a value of the type {}"),
 )
 NAMES = {"api": "API", "csv": "CSV", "http": "HTTP", "id": "id", "json": "JSON", "png": "PNG"}
-NAMES |= {"ai": "AI", "jpeg": "JPEG", "smtp": "SMTP", "sql": "SQL", "url": "URL", "utc": "UTC"}
+NAMES |= {
+    "ai": "AI",
+    "jpeg": "JPEG",
+    "smtp": "SMTP",
+    "sql": "SQL",
+    "url": "URL",
+    "utc": "UTC",
+    "z": "Z",
+}
 PHRASES = {"utf 8": "UTF-8", "e mail": "e-mail", "time out": "time-out"}
+PHRASES |= {"retry after": "Retry-After", "content type": "Content-Type"}
 
 
 @dataclass

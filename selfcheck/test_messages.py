@@ -525,6 +525,7 @@ async def test_what_is_held_shows_when_it_is_held_and_released(scene, tmp_path):
         ("test_the_order_s_number_as_json", "the order's number as JSON"),
         ("test_each_smtp_session_ends[down]", "each SMTP session ends (down)"),
         ("test_the_id_is_kept", "the id is kept"),
+        ("test_any_other_retry_after_counts_as_absent", "any other Retry-After counts as absent"),
     ],
 )
 def test_titles_are_sentences_that_people_write(name, title):
