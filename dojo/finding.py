@@ -181,7 +181,7 @@ def _message(error: BaseException, scene: Stage | None) -> tuple[str, list[str]]
         headline or "what happened is not what was expected"
     ]
     if known and known[0] in explained:
-        rest = [*known, *rest]
+        rest = [*known, *(row for row in rest if row not in known)]
     elif explained:
         rest = [*_truth(explained), *rest]
     return learner.shortened(first, WIDTH), [learner.shortened(row, WIDTH) for row in rest]

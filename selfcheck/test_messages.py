@@ -165,6 +165,17 @@ def test_where_some_fail_for_another_reason_the_most_frequent_comes_first(wrong)
     assert re.match(r"\s*\d+ of these \d+ fail for one reason\. Begin with it:", text)
 
 
+@pytest.mark.parametrize("name", ["k09_thread", "k10_task"])
+def test_a_likely_reason_is_said_once_in_each_block(wrong, name):
+    """The spec and the tool come to the same reason."""
+    blocks = re.split("run alone", told(wrong, name))
+
+    assert any("nobody waits for it" in block for block in blocks)
+    assert [
+        block for block in blocks if block.count("What your code starts itself begins") > 1
+    ] == []
+
+
 def test_a_red_spec_says_how_it_is_run_alone(wrong):
     """Paths can be clicked, and the id can be copied."""
     text = part(wrong, "k09")
