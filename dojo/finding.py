@@ -33,8 +33,17 @@ ASKING = (
     (re.compile(r"isinstance\((.+), (.+)\)"), "a value of the type {}"),
 )
 NAMES = {"api": "API", "csv": "CSV", "http": "HTTP", "id": "id", "json": "JSON", "png": "PNG"}
-NAMES |= {"ai": "AI", "jpeg": "JPEG", "smtp": "SMTP", "sql": "SQL", "url": "URL", "utc": "UTC"}
+NAMES |= {
+    "ai": "AI",
+    "jpeg": "JPEG",
+    "smtp": "SMTP",
+    "sql": "SQL",
+    "url": "URL",
+    "utc": "UTC",
+    "z": "Z",
+}
 PHRASES = {"utf 8": "UTF-8", "e mail": "e-mail", "time out": "time-out"}
+PHRASES |= {"retry after": "Retry-After", "content type": "Content-Type"}
 
 
 @dataclass
@@ -172,7 +181,7 @@ def _message(error: BaseException, scene: Stage | None) -> tuple[str, list[str]]
         headline or "what happened is not what was expected"
     ]
     if known and known[0] in explained:
-        rest = [*known, *rest]
+        rest = [*known, *(row for row in rest if row not in known)]
     elif explained:
         rest = [*_truth(explained), *rest]
     return learner.shortened(first, WIDTH), [learner.shortened(row, WIDTH) for row in rest]

@@ -165,6 +165,17 @@ def test_where_some_fail_for_another_reason_the_most_frequent_comes_first(wrong)
     assert re.match(r"\s*\d+ of these \d+ fail for one reason\. Begin with it:", text)
 
 
+@pytest.mark.parametrize("name", ["k09_thread", "k10_task"])
+def test_a_likely_reason_is_said_once_in_each_block(wrong, name):
+    """The spec and the tool come to the same reason."""
+    blocks = re.split("run alone", told(wrong, name))
+
+    assert any("nobody waits for it" in block for block in blocks)
+    assert [
+        block for block in blocks if block.count("What your code starts itself begins") > 1
+    ] == []
+
+
 def test_a_red_spec_says_how_it_is_run_alone(wrong):
     """Paths can be clicked, and the id can be copied."""
     text = part(wrong, "k09")
@@ -525,6 +536,7 @@ async def test_what_is_held_shows_when_it_is_held_and_released(scene, tmp_path):
         ("test_the_order_s_number_as_json", "the order's number as JSON"),
         ("test_each_smtp_session_ends[down]", "each SMTP session ends (down)"),
         ("test_the_id_is_kept", "the id is kept"),
+        ("test_any_other_retry_after_counts_as_absent", "any other Retry-After counts as absent"),
     ],
 )
 def test_titles_are_sentences_that_people_write(name, title):

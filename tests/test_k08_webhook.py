@@ -464,7 +464,7 @@ async def test_a_callback_to_this_machine_or_its_network_is_refused(
     for url in urls:
         refused = await client.post("/payments", json=payment(url=url), crashes=True)
         assert refused.status == 422, (
-            "callback_url must be an https URL with a host that is not inside, "
+            "callback_url must be an https URL with a host outside this machine and its network, "
             f"and this is {url!r} (the host that httpx would call: {host(url)!r}): the status"
         )
         assert "detail" in (refused.json() or {}), (

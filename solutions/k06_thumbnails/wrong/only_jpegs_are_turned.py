@@ -3,7 +3,7 @@
 breaks: The EXIF orientation is applied.
 caught by: test_the_orientation_is_applied_once_in_any_mode_and_format[RGB-PNG]
 caught by: test_the_orientation_is_applied_once_in_any_mode_and_format[RGBA-PNG]
-says: EXIF orientation 6: the thumbnail of a photo of 400x200 must be turned: higher than wide
+says: the photo is 400x200 with EXIF orientation 6, and its thumbnail is
 """
 
 import logging

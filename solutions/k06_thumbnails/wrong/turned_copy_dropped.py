@@ -3,7 +3,7 @@ r"""`exif_transpose` returns a turned copy, and the copy is not used.
 breaks: EXIF orientation is applied
 caught by: test_the_orientation_of_the_camera_is_applied[5]
 caught by: test_the_orientation_of_the_camera_is_applied[7]
-says: EXIF orientation 5: the thumbnail of a photo of 400x200 must be turned: higher than wide, and is 128x64
+says: the photo is 400x200 with EXIF orientation 5, and its thumbnail is
 """
 
 import logging

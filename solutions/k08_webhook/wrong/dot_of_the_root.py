@@ -4,7 +4,7 @@ breaks: callback_url must be an https URL with a host and must not name localhos
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[localhost]
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[loopback]
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[private IPv4]
-says: callback_url must be an https URL with a host that is not inside
+says: callback_url must be an https URL with a host outside this machine and its network
 """
 
 import asyncio

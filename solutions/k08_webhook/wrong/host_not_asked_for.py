@@ -2,7 +2,7 @@
 
 breaks: callback_url must be an https URL with a host and must not name localhost or an internal address literal: 422.
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[no host]
-says: callback_url must be an https URL with a host that is not inside
+says: callback_url must be an https URL with a host outside this machine and its network
 """
 
 import asyncio

@@ -2,7 +2,7 @@ r"""Any scheme of the http family will do.
 
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[not https]
-says: with a host that is not inside, and this is 'http://shop\.example\.com/hook'
+says: with a host outside this machine and its network, and this is 'http://shop\.example\.com/hook'
 """
 
 import asyncio

@@ -2,7 +2,7 @@ r"""The link-local networks are missing from the list, and with them the cloud's
 
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[link-local]
-says: with a host that is not inside, and this is 'https://169\.254\.169\.254/latest'
+says: with a host outside this machine and its network, and this is 'https://169\.254\.169\.254/latest'
 """
 
 import asyncio

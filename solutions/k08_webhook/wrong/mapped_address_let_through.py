@@ -2,7 +2,7 @@ r"""An IPv4 address in IPv6 clothes lies in none of the listed networks.
 
 breaks: An IPv4-mapped IPv6 address counts as its IPv4.
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[mapped]
-says: with a host that is not inside, and this is 'https://\[::ffff:10\.0\.0\.1\]/'
+says: with a host outside this machine and its network, and this is 'https://\[::ffff:10\.0\.0\.1\]/'
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 breaks: An IPv4-mapped IPv6 address counts as its IPv4.
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[mapped]
-says: callback_url must be an https URL with a host that is not inside
+says: callback_url must be an https URL with a host outside this machine and its network
 """
 
 import asyncio

@@ -2,7 +2,7 @@ r"""The private block that begins with 172.16 is taken for a /16.
 
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[private IPv4]
-says: with a host that is not inside, and this is 'https://172\.31\.255\.254/'
+says: with a host outside this machine and its network, and this is 'https://172\.31\.255\.254/'
 """
 
 import asyncio

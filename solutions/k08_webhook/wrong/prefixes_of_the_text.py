@@ -2,7 +2,7 @@ r"""The host is compared with prefixes as text, and IPv6 was not thought of.
 
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[loopback]
-says: with a host that is not inside, and this is 'https://\[::1\]/'
+says: with a host outside this machine and its network, and this is 'https://\[::1\]/'
 """
 
 import asyncio

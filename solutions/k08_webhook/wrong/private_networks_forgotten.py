@@ -3,7 +3,7 @@ r"""Loopback and link-local are refused, the private networks are not.
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[private IPv4]
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[private IPv6]
-says: with a host that is not inside, and this is 'https://10\.1\.2\.3/'
+says: with a host outside this machine and its network, and this is 'https://10\.1\.2\.3/'
 """
 
 import asyncio

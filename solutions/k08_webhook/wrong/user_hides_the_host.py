@@ -2,7 +2,7 @@ r"""The host is cut out by hand, and `shop.example.com@127.0.0.1` gets past.
 
 breaks: callback_url must be https and must not name localhost or an internal address literal: 422.
 caught by: test_a_callback_to_this_machine_or_its_network_is_refused[behind a user name]
-says: with a host that is not inside, and this is 'https://shop\.example\.com@127\.0\.0\.1/'
+says: with a host outside this machine and its network, and this is 'https://shop\.example\.com@127\.0\.0\.1/'
 """
 
 import hashlib
