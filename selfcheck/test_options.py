@@ -14,7 +14,6 @@ from projects import (
     OURS,
     PATIENCE,
     RIGHT,
-    ROOT,
     SPEC,
     Once,
     Project,
@@ -160,9 +159,6 @@ def test_an_answer_that_interrupts_the_run_gets_its_way(project):
     assert result.ret == pytest.ExitCode.INTERRUPTED
 
 
-ALL = len(re.findall(r"^(?:async )?def test_", (ROOT / SPEC).read_text(encoding="utf-8"), re.M))
-
-
 @pytest.mark.parametrize("place", [f"katas/{KATA}", f"katas/{KATA}/app.py"])
 def test_the_folder_of_a_kata_stands_for_its_specs(project, place):
     """It is where one works, and what a shell completes."""
@@ -211,22 +207,7 @@ def test_the_word_of_advice_is_for_nobody_else(pytester):
     pytester.runpytest_subprocess("--solutions", ".").assert_outcomes(passed=1)
 
 
-def test_specs_run_in_the_order_of_the_file(project):
-    """Also where pytest-randomly is installed, for who works on the project itself."""
-    pytest.importorskip("pytest_randomly")
-    project.add(KATA, RIGHT)
-
-    def order(*arguments: str) -> list[str]:
-        result = project.pytester.runpytest_subprocess("--collect-only", "-q", *arguments)
-        return [line.partition("::")[2] for line in result.outlines if "::" in line]
-
-    in_order = order()
-    assert len(in_order) == ALL
-    assert in_order == order("-p", "no:randomly")
-    assert in_order != order("--randomly-seed=1")
-
-
-@pytest.mark.parametrize("style", ["long", "native", "line"])
+@pytest.mark.parametrize("style", ["long", "line"])
 def test_a_style_of_tracebacks_leaves_them_to_pytest(project, style):
     """`--tb` means what it means everywhere."""
     project.add(KATA, changed("    with open", "    1 / 0\n    with open"))
