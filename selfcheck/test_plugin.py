@@ -161,7 +161,7 @@ def test_a_red_spec_shows_its_sentence_message_and_reason_and_timeline(wrong):
         [
             "✗ The line is written only after the response.",
             "  A slow disk must not keep the client waiting.",
-            f"  {LIKELY}: *",
+            f"  {LIKELY}*",
             "  expected*",
             "  timeline",
             "    request*POST /send-notification",
