@@ -278,6 +278,16 @@ def test_a_kata_that_is_done_says_what_comes_next(project):
     begun.stdout.no_fnmatch_line("Welcome!*")
 
 
+def test_what_to_run_next_keeps_the_solutions(project):
+    """Without the option the command would run the specs against something else."""
+    project.add()
+    project.answer(RIGHT.replace("notification queued", "sent"), project.path / "mine" / KATA)
+
+    result = project.run("--solutions=mine", "-k", "the_client_is_told")
+
+    result.stdout.fnmatch_lines([f"  run      pytest --solutions=mine {SPEC}"])
+
+
 def test_the_board_counts_marks(project):
     """Sixteen beside fourteen marks are counts of two things."""
     project.add(MAIL, MAILED, like=MAIL)
