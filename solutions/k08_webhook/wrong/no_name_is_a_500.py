@@ -1,7 +1,7 @@
 """Whether the host is a name is found out only when `.host` is read, outside of the `try`.
 
 breaks: callback_url must be an https URL with a host and must not name localhost or an internal address literal: 422.
-caught by: test_a_url_that_is_hard_to_read_is_not_a_crash[a host that is no name]
+caught by: test_a_host_that_cannot_be_looked_up_gets_a_response
 says: may be refused with 422 or accepted, but the status was 500
 """
 
