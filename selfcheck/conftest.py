@@ -34,9 +34,10 @@ def warden() -> Iterator[Warden]:
 def trial_of(request: pytest.FixtureRequest, warden: Warden) -> Iterator[Callable[..., Trial]]:
     """Try an answer file against the specs of its kata; once, whoever asks how often.
 
-    All are begun at once, on all cores: by the time that a test asks, most are done.
+    All are begun at once, more of them than there are cores: by the time that a test asks, most are
+    done.
     """
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor((os.cpu_count() or 1) + 1)
     trials: dict[Path, Future[Trial]] = {}
 
     def begin(kata: Kata, file: Path, specs: tuple[str, ...] = ()) -> Future[Trial]:
