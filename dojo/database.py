@@ -415,7 +415,7 @@ class ObservedConnection(sqlite3.Connection):
             if _is_busy(error):
                 raise
         except (sqlite3.Error, sqlite3.Warning):
-            pass
+            pass  # it fails once more, and in the solution's hands, when it is executed
         finally:
             self._authorizer.step = None
         return step
