@@ -23,12 +23,12 @@ def wrong_python(why: object) -> None:
 
 if sys.version_info < (3, 11):  # noqa: UP036
     wrong_python(f"it is Python {sys.version.split()[0]}, and 3.11 or later is needed")
-pytest.register_assert_rewrite("dojo.plugin")
+pytest.register_assert_rewrite("dojo.plugin.hooks")
 try:
-    import dojo.plugin  # noqa: F401
+    import dojo.plugin.hooks  # noqa: F401
 except ImportError as missing:
     if (missing.name or "").partition(".")[0] == "dojo":
         raise
     wrong_python(missing)
 
-pytest_plugins = ["dojo.plugin"]
+pytest_plugins = ["dojo.plugin.hooks"]

@@ -14,12 +14,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from trial import run_trial
+
 from benchmarks.__main__ import say
 from benchmarks.changes import ROOT, Mutant, mutants
 from dojo.catalogue import Kata, read_catalogue
-from dojo.grading.cell import Limits
-from dojo.grading.warden import Warden, warden_for
-from dojo.trial import run_trial
+from dojo.grading.sandbox.policy import Limits
+from dojo.grading.worker_pool import Warden, warden_for
 
 ROUNDS = (1, 5)  # so many specs, those that killed most, are asked before all others
 

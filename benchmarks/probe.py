@@ -18,7 +18,7 @@ _cases: list[tuple[str, int]] = []
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Note the kata of a spec, and how many requests it has sent."""
-    from dojo.fixtures import KATA, STAGE
+    from dojo.plugin.fixtures import KATA, STAGE
 
     scene = item.stash.get(STAGE, None)
     client = scene.client if scene is not None else None

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from dojo import __version__
-from dojo.grading import command, export
+from dojo.grading import cli, export
 
 # What is said instead of signs that a terminal does not have; names keep an escape for each letter.
 PLAIN = {"✗": "x", "✓": ".", "●": "*", "·": "-", "…": "...", "━": "-", "╸": "-", "╺": "-"}
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     )
     dojo.add_argument("--version", action="version", version=f"dojo {__version__}")
     commands = dojo.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    command.add_to(commands)
+    cli.add_to(commands)
     export.add_to(commands)
     return dojo
 

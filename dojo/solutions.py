@@ -13,9 +13,9 @@ from types import CodeType, ModuleType
 
 from fastapi import FastAPI
 
-from dojo import learner
 from dojo.catalogue import Kata
-from dojo.limit import Overtime, rung
+from dojo.harness import frames
+from dojo.plugin.timeouts import Overtime, rung
 
 
 class NoSolutions(Exception):
@@ -33,7 +33,7 @@ class DoesNotLoad(Exception):
     late: bool = False
 
     def __str__(self) -> str:
-        file = learner.shown(self.file)
+        file = frames.shown(self.file)
         where = f"{file}:{self.line}" if self.line else file
         shown = f": `{self.source.strip()}`" if self.source.strip() else ""
         return f"{where} does not load: {self.reason}{shown}"

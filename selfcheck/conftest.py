@@ -9,11 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from trial import Trial, run_trial
 
 from dojo.catalogue import Kata, read_catalogue
-from dojo.grading.cell import Limits
-from dojo.grading.warden import Warden, warden_for
-from dojo.trial import Trial, run_trial
+from dojo.grading.sandbox.policy import Limits
+from dojo.grading.worker_pool import Warden, warden_for
 
 pytest_plugins = ["pytester", "projects"]
 ROOT = Path(__file__).resolve().parent.parent

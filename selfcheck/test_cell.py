@@ -15,12 +15,12 @@ import pytest
 from projects import KATA, ROOT, changed
 
 from dojo.catalogue import read_catalogue
-from dojo.grading import cell
-from dojo.grading.cell import MIB, Limits
-from dojo.grading.grader import verdict
 from dojo.grading.results import KataResult, State
-from dojo.grading.warden import SpawningWarden, Warden
-from dojo.grading.wire import Job
+from dojo.grading.sandbox import policy
+from dojo.grading.sandbox.policy import MIB, Limits
+from dojo.grading.sandbox.protocol import Job
+from dojo.grading.verdict import verdict
+from dojo.grading.worker_pool import SpawningWarden, Warden
 
 FIRST = read_catalogue(ROOT)[KATA]
 SMALL = Limits(seconds=30, memory=400 * MIB, disk=20 * MIB, file=5 * MIB)
@@ -176,10 +176,10 @@ def test_what_an_answer_starts_ends_with_it(kind, tmp_path):
 @pytest.mark.parametrize("root", [True, False])
 def test_what_a_machine_does_not_allow_is_said(tmp_path, monkeypatch, root):
     """Not silently skipped: whoever grades strangers must know."""
-    monkeypatch.setattr(cell, "_tried", lambda tried, limits: "not permitted")
+    monkeypatch.setattr(policy, "_tried", lambda tried, limits: "not permitted")
     monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
 
-    found = cell.survey(tmp_path, ROOT, (), SMALL, fork=True)
+    found = policy.survey(tmp_path, ROOT, (), SMALL, fork=True)
 
     assert (found.walls, found.user) == (False, False)
     assert any("file system of its own: not permitted" in entry for entry in found.missing)
@@ -188,7 +188,7 @@ def test_what_a_machine_does_not_allow_is_said(tmp_path, monkeypatch, root):
 
 def test_what_python_needs_is_shown_and_the_checkout_is_not(tmp_path):
     """The specs, the solutions and the other submissions lie in the checkout, or beside it."""
-    shown = cell.survey(tmp_path, ROOT, (), SMALL, fork=False).shown
+    shown = policy.survey(tmp_path, ROOT, (), SMALL, fork=False).shown
 
-    assert Path(cell.__file__).parent.parent in shown
+    assert Path(policy.__file__).parent.parent in shown
     assert not {ROOT, ROOT / "solutions", ROOT / "tests", Path.home(), Path("/")} & set(shown)

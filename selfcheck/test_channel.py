@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from dojo.finding import Finding
-from dojo.grading.cell import Limits
-from dojo.grading.channel import Ours, open_channel, seal
-from dojo.grading.keeper import Ear, plan
-from dojo.grading.runner import to_its_end
-from dojo.grading.wire import Job, Said
+from dojo.grading.sandbox.channel import Ours, open_channel, seal
+from dojo.grading.sandbox.policy import Limits
+from dojo.grading.sandbox.protocol import Job, Said
+from dojo.grading.sandbox.runner import to_its_end
+from dojo.grading.sandbox.supervisor import Ear, plan
+from dojo.plugin.failures import Finding
 
 KEY = b"k" * 32
 SPECS = ["tests/test_k01.py::test_a", "tests/test_k01.py::test_b"]

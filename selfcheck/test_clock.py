@@ -9,9 +9,9 @@ import anyio
 import pytest
 from worlds import answer, app_of_tasks, run_tasks
 
-from dojo.clock import START, frozen_clock
-from dojo.holds import until
-from dojo.stage import client_of
+from dojo.doubles.clock import START, frozen_clock
+from dojo.harness.environment import client_of
+from dojo.harness.holds import until
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from projects import CALLED, CRASHES, KATA, RIGHT, ROOT
 
 from dojo.catalogue import read_catalogue
 from dojo.grading import cluster
-from dojo.grading.cell import Limits
-from dojo.grading.grader import Grader
 from dojo.grading.results import Isolation, State, SubmissionResult
+from dojo.grading.sandbox.policy import Limits
 from dojo.grading.submissions import Answer, HandedIn
-from dojo.grading.warden import CannotGrade, Warden
+from dojo.grading.verdict import Grader
+from dojo.grading.worker_pool import CannotGrade, Warden
 
 distributed = pytest.importorskip("distributed")
 FIRST = read_catalogue(ROOT)[KATA]

@@ -8,9 +8,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from worlds import app_of_tasks, app_with, run_tasks
 
-from dojo import database as databases
-from dojo.holds import SECONDS, clock, held
-from dojo.stage import client_of
+from dojo.harness.environment import client_of
+from dojo.harness.holds import SECONDS, clock, held
+from dojo.observers import sql as databases
 
 
 @pytest.fixture

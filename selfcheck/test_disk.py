@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from worlds import answer, app_of_tasks, run_tasks
 
+from dojo.harness.environment import client_of
 from dojo.solutions import DoesNotLoad
-from dojo.stage import client_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -313,7 +313,7 @@ def test_the_foreign_locale_is_foreign_in_utf_8_mode_too(tmp_path):
     by luck: what is refused on one version is refused on all."""
     code = """
         from pathlib import Path
-        from dojo.stage import stage
+        from dojo.harness.environment import stage
 
         folder = Path.cwd()
         with stage(folder) as scene, scene.disk.foreign_locale():

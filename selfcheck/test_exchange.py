@@ -15,8 +15,8 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from worlds import app_with, http_only
 
-from dojo.exchange import NoResponse
-from dojo.stage import client_of
+from dojo.harness.environment import client_of
+from dojo.harness.exchange import NoResponse
 
 
 def touch() -> None:
@@ -404,8 +404,8 @@ async def test_a_sys_exit_instead_of_an_answer_is_told(scene):
 
 async def test_an_exchange_that_is_never_answered_ends_with_a_reason(scene, monkeypatch):
     """A spec that hangs teaches nothing."""
-    monkeypatch.setattr("dojo.holds.SECONDS", 0.02)
-    monkeypatch.setattr("dojo.exchange.SECONDS", 0.02)
+    monkeypatch.setattr("dojo.harness.holds.SECONDS", 0.02)
+    monkeypatch.setattr("dojo.harness.exchange.SECONDS", 0.02)
 
     async def endpoint() -> None:
         await asyncio.Event().wait()
@@ -420,7 +420,7 @@ async def test_an_exchange_that_is_never_answered_ends_with_a_reason(scene, monk
 
 async def test_a_task_that_never_ends_is_told(scene, monkeypatch):
     """The message says that the answer was fine."""
-    monkeypatch.setattr("dojo.exchange.SECONDS", 0.02)
+    monkeypatch.setattr("dojo.harness.exchange.SECONDS", 0.02)
 
     async def endpoint(background_tasks: BackgroundTasks) -> None:
         background_tasks.add_task(asyncio.Event().wait)

@@ -8,13 +8,13 @@ import pytest
 from projects import KATA, RIGHT, ROOT, changed
 
 from dojo.catalogue import read_catalogue
-from dojo.grading.cell import Limits
-from dojo.grading.grader import verdict
-from dojo.grading.guard import suspicious
-from dojo.grading.places import asked_for, routes
 from dojo.grading.results import KataResult, State
-from dojo.grading.warden import Warden
-from dojo.grading.wire import Job
+from dojo.grading.routes import asked_for, routes
+from dojo.grading.sandbox.policy import Limits
+from dojo.grading.sandbox.protocol import Job
+from dojo.grading.sandbox.tampering import suspicious
+from dojo.grading.verdict import verdict
+from dojo.grading.worker_pool import Warden
 
 FIRST = read_catalogue(ROOT)[KATA]
 AT_IMPORT = "app = FastAPI()\n"
@@ -35,12 +35,24 @@ def at_import(lines: str) -> str:
     ("lines", "what"),
     [
         ("import _pytest.reports as r\nr.TestReport.from_item_and_call = None", "TestReport"),
-        ("import dojo.finding\ndojo.finding.rows = len", "dojo.finding.rows was replaced"),
-        ("import dojo.disk as d\nd.len = lambda a: 0", "dojo.disk.len was added"),
+        (
+            "import dojo.plugin.failures\ndojo.finding.rows = len",
+            "dojo.plugin.failures.rows was replaced",
+        ),
+        (
+            "import dojo.observers.files as d\nd.len = lambda a: 0",
+            "dojo.observers.files.len was added",
+        ),
         ("import builtins\nbuiltins.AssertionError = ValueError", "builtins.AssertionError was"),
         ("import builtins\nbuiltins.sorted = list", "builtins.sorted was replaced"),
-        ("import sys\nsys.modules['dojo.disk'] = 1", "the module dojo.disk was replaced"),
-        ("import dojo.disk as d\nf = lambda: 0\nd.use.__code__ = f.__code__", "__code__"),
+        (
+            "import sys\nsys.modules['dojo.observers.files'] = 1",
+            "the module dojo.observers.files was replaced",
+        ),
+        (
+            "import dojo.observers.files as d\nf = lambda: 0\nd.use.__code__ = f.__code__",
+            "__code__",
+        ),
         ("import unittest\nunittest.TestCase.run = len", "TestCase.run was replaced"),
         (
             "import sys\n"
@@ -64,8 +76,8 @@ def test_changed_machinery_is_tampering(warden, lines, what):
 @pytest.mark.parametrize(
     "lines",
     [
-        "import dojo.exchange as e; del e.Exchange.json",
-        "import dojo.disk as d; d.Disk.__eq__ = lambda *a: True",
+        "import dojo.harness.exchange as e; del e.Exchange.json",
+        "import dojo.observers.files as d; d.Disk.__eq__ = lambda *a: True",
         "import json; json.JSONDecoder.decode = len",
     ],
 )

@@ -3,8 +3,8 @@
 import pytest
 from worlds import app_of_tasks
 
-from dojo.holds import Hold
-from dojo.stage import client_of
+from dojo.harness.environment import client_of
+from dojo.harness.holds import Hold
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_the_end_of_the_block_releases(scene, hold, task):
 
 async def test_a_hold_that_nobody_releases_fails_its_spec(scene, hold, task, monkeypatch):
     """It ends by itself, and what was to be shown has not been."""
-    monkeypatch.setattr("dojo.holds.SECONDS", 0.02)
+    monkeypatch.setattr("dojo.harness.holds.SECONDS", 0.02)
     async with client_of(app_of_tasks(task), scene) as client:
         with (
             pytest.raises(AssertionError, match=r"the work was not released within 0\.03 s"),
@@ -68,7 +68,7 @@ async def test_a_hold_that_nobody_releases_fails_its_spec(scene, hold, task, mon
 
 async def test_what_never_comes_is_not_waited_for(scene, hold, monkeypatch):
     """When every exchange has finished, nothing more can come."""
-    monkeypatch.setattr("dojo.holds.SECONDS", 3600)
+    monkeypatch.setattr("dojo.harness.holds.SECONDS", 3600)
     async with client_of(app_of_tasks(), scene) as client:
         with hold:
             await client.post("/")
@@ -80,7 +80,7 @@ async def test_what_never_comes_is_not_waited_for(scene, hold, monkeypatch):
 
 async def test_what_comes_too_seldom_is_told(scene, hold, task, monkeypatch):
     """The message counts."""
-    monkeypatch.setattr("dojo.holds.SECONDS", 0.05)
+    monkeypatch.setattr("dojo.harness.holds.SECONDS", 0.05)
     hold.limit = 2
     async with client_of(app_of_tasks(task), scene) as client:
         exchange = client.begin("POST", "/")

@@ -29,9 +29,10 @@ from projects import (
 )
 from worlds import run_tasks
 
-from dojo import clock, limit
-from dojo.limit import Alarm, Overtime, WaitsForItself, starved
-from dojo.timeline import EVENTS, SLEEPS, Timeline
+from dojo.doubles import clock
+from dojo.harness.timeline import EVENTS, SLEEPS, Timeline
+from dojo.plugin import timeouts
+from dojo.plugin.timeouts import Alarm, Overtime, WaitsForItself, starved
 
 APP = "app = FastAPI()\n"
 FIRST = "    background_tasks.add_task"
@@ -271,26 +272,26 @@ async def test_sleeping_in_vain_is_raised_in_the_solution(scene, monkeypatch):
 @pytest.fixture
 def alarm(monkeypatch):
     """An alarm of a tenth of a second that does not ring by itself."""
-    monkeypatch.setattr(limit, "_ring_in", lambda seconds: None)
-    monkeypatch.setattr(limit, "stop_threads", lambda: None)
+    monkeypatch.setattr(timeouts, "_ring_in", lambda seconds: None)
+    monkeypatch.setattr(timeouts, "stop_threads", lambda: None)
     return Alarm("a spec", 0.1)
 
 
 def test_time_spent_waiting_for_a_processor_does_not_count(alarm, monkeypatch):
     """A busy machine makes nobody late."""
     began = alarm._began
-    monkeypatch.setattr(limit, "_clock", lambda: began + 0.3)
+    monkeypatch.setattr(timeouts, "_clock", lambda: began + 0.3)
     assert alarm.left() < 0
 
-    monkeypatch.setattr(limit, "starved", lambda: alarm._starved + 0.25)
+    monkeypatch.setattr(timeouts, "starved", lambda: alarm._starved + 0.25)
     assert 0 < alarm.left() < 0.1
 
 
 def test_four_times_the_limit_is_the_most(alarm, monkeypatch):
     """However busy the machine is, a run comes to its end."""
     began = alarm._began
-    monkeypatch.setattr(limit, "_clock", lambda: began + 0.5)
-    monkeypatch.setattr(limit, "starved", lambda: alarm._starved + 10)
+    monkeypatch.setattr(timeouts, "_clock", lambda: began + 0.5)
+    monkeypatch.setattr(timeouts, "starved", lambda: alarm._starved + 10)
 
     assert alarm.left() == 0
 
@@ -310,7 +311,9 @@ def ring(alarm: Alarm, name: str, source: str) -> None:
     exec(source, namespace)
 
 
-@pytest.mark.parametrize("name", ["dojo.stage", "_pytest.runner", "sqlalchemy.engine", "test_k01"])
+@pytest.mark.parametrize(
+    "name", ["dojo.harness.environment", "_pytest.runner", "sqlalchemy.engine", "test_k01"]
+)
 def test_it_rings_in_silence_where_no_solution_is(alarm, name):
     """What would be broken off is somebody else's."""
     ring(alarm, name, "ring()")
@@ -324,7 +327,9 @@ def test_it_is_raised_in_a_solution(alarm):
         ring(alarm, "katas.k01_notification_log.app", "ring()")
 
 
-@pytest.mark.parametrize("inner", ["dojo.timeline", "dojo.grading.channel", "importlib._bootstrap"])
+@pytest.mark.parametrize(
+    "inner", ["dojo.harness.timeline", "dojo.grading.sandbox.channel", "importlib._bootstrap"]
+)
 def test_it_waits_for_what_must_not_be_left_half_done(alarm, inner):
     """A row of the timeline, a word to the grader, the import of a library."""
     alarm.overtime = Overtime(0.1)

@@ -8,8 +8,8 @@ import threading
 import pytest
 from worlds import answer
 
-from dojo.lines import traced
-from dojo.stage import client_of
+from dojo.harness.environment import client_of
+from dojo.harness.lines import traced
 
 COUNTER = """
     from fastapi import BackgroundTasks, FastAPI

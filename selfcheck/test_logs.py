@@ -6,7 +6,7 @@ import logging.config
 import pytest
 from worlds import answer, run_tasks
 
-from dojo.stage import stage
+from dojo.harness.environment import stage
 
 
 async def test_what_is_logged_to_the_kata_s_logger_is_heard(scene):

@@ -9,13 +9,13 @@ import pytest
 from projects import KATA, RIGHT, SPEC, Once, Project, changed, part, said
 from worlds import answer
 
-from dojo import learner
-from dojo.finding import Finding, finding, title_of
-from dojo.rows import rows
-from dojo.screen import grouped
-from dojo.stage import Stage, client_of
-from dojo.timeline import MADE, Moments, Timeline
-from dojo.values import compared, failed, plain
+from dojo.harness import frames
+from dojo.harness.environment import Stage, client_of
+from dojo.harness.timeline import MADE, Moments, Timeline
+from dojo.plugin.failures import Finding, finding, title_of
+from dojo.plugin.rows import rows
+from dojo.plugin.terminal import grouped
+from dojo.plugin.values import compared, failed, plain
 
 ADD = 'background_tasks.add_task(write_log, LOG_FILE, f"Notified: {email}")'
 WRONG = {
@@ -452,7 +452,7 @@ def test_marked_events_show_the_line_that_did_it():
     marked, place, _, legend = rows(timeline)
 
     assert marked.startswith("> write ")
-    assert place.strip() == f"at {learner.line_at(here)}"
+    assert place.strip() == f"at {frames.line_at(here)}"
     assert legend.strip() == "(> marks what the spec objects to)"
 
 

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from worlds import answer, run_tasks
 
-from dojo.network import NothingGoesOut
+from dojo.doubles.network import NothingGoesOut
 from dojo.solutions import DoesNotLoad
 
 REFUSED = "the dojo lets nothing out: {} cannot be reached from a spec"

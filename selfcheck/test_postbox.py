@@ -6,10 +6,10 @@ from email.message import EmailMessage
 import pytest
 from worlds import app_of_tasks, run_tasks
 
-from dojo import network
-from dojo import postbox as postboxes
-from dojo.stage import client_of
-from dojo.timeline import MADE
+from dojo.doubles import mail as postboxes
+from dojo.doubles import network
+from dojo.harness.environment import client_of
+from dojo.harness.timeline import MADE
 
 
 def mail_to(who: str = "ada") -> EmailMessage:

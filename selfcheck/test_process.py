@@ -23,7 +23,7 @@ from collections.abc import Callable
 import pytest
 from projects import KATA, RIGHT, changed, lights
 
-from dojo import process
+from dojo.harness import process
 
 # For each thing that is put back: what a solution does, and how it is looked at.
 CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {

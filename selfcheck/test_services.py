@@ -8,7 +8,7 @@ import httpx
 import pytest
 from worlds import app_of_tasks, run_tasks
 
-from dojo.services import (
+from dojo.doubles.http import (
     WaitsForEver,
     broken,
     broken_body,
@@ -17,8 +17,8 @@ from dojo.services import (
     timeout,
     unreachable,
 )
-from dojo.stage import client_of, stage
-from dojo.timeline import MADE
+from dojo.harness.environment import client_of, stage
+from dojo.harness.timeline import MADE
 
 URL = "https://ai.example.com/process"
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from worlds import answer, app_of_tasks
 
-from dojo import images
-from dojo.clock import Zone
-from dojo.stage import client_of
-from dojo.steps import Steps
+from dojo.doubles.clock import Zone
+from dojo.harness.environment import client_of
+from dojo.harness.steps import Steps
+from dojo.observers import images
 
 
 async def steps_of(scene, *tasks):

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from worlds import answer, app_of_tasks, app_with, run_tasks
 
-from dojo.stage import client_of
+from dojo.harness.environment import client_of
 
 LEAVES_BEHIND = """
     import asyncio
@@ -68,7 +68,7 @@ LEAVES_BEHIND = """
 )
 async def test_what_still_runs_is_left_behind(scene, tmp_path_factory, monkeypatch, url, what):
     """The message says what it is and which line started it."""
-    monkeypatch.setattr("dojo.strays.PATIENCE", 0.02)
+    monkeypatch.setattr("dojo.harness.spawned.PATIENCE", 0.02)
     with answer(tmp_path_factory.mktemp("tree"), LEAVES_BEHIND) as module:
         try:
             async with client_of(module.app, scene) as client:

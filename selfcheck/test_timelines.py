@@ -19,10 +19,10 @@ import uvicorn
 from PIL import Image
 
 from dojo.catalogue import read_catalogue
-from dojo.exchange import App, witnessed
-from dojo.holds import until
-from dojo.stage import Stage, client_of, loaded, stage
-from dojo.timeline import Moments
+from dojo.harness.environment import Stage, client_of, loaded, stage
+from dojo.harness.exchange import App, witnessed
+from dojo.harness.holds import until
+from dojo.harness.timeline import Moments
 
 ROOT = Path(__file__).parents[1]
 SOLUTIONS = ROOT / "solutions"

@@ -8,11 +8,11 @@ import pytest
 from projects import KATA, ROOT
 
 from dojo.catalogue import read_catalogue
-from dojo.finding import Finding
-from dojo.grading.grader import not_run, verdict
 from dojo.grading.results import State
+from dojo.grading.sandbox.protocol import Said
 from dojo.grading.submissions import Answer
-from dojo.grading.wire import Said
+from dojo.grading.verdict import not_run, verdict
+from dojo.plugin.failures import Finding
 
 FIRST = read_catalogue(ROOT)[KATA]
 SPECS = [(f"tests/test_{KATA}.py::test_{n}", f"number {n}") for n in range(4)]

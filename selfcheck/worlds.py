@@ -12,8 +12,8 @@ from typing import Any
 from fastapi import BackgroundTasks, FastAPI
 
 from dojo.catalogue import Kata
-from dojo.exchange import App, Exchange, Receive, Scope, Send
-from dojo.stage import Stage, client_of, loaded
+from dojo.harness.environment import Stage, client_of, loaded
+from dojo.harness.exchange import App, Exchange, Receive, Scope, Send
 
 
 def http_only(app: App) -> App:

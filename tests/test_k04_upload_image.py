@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from dojo.services import silence, unreachable
+from dojo.doubles.http import silence, unreachable
 
 AI = "https://ai-api.example.com/process"
 CAT = b"\x89PNG a cat \x00\xff\r\n"

@@ -7,7 +7,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from dojo.services import broken, broken_body, hung_up, silence, timeout, unreachable
+from dojo.doubles.http import broken, broken_body, hung_up, silence, timeout, unreachable
 
 HOOK = "https://shop.example.com/hook"
 OTHER = "https://other.example.com/hook"

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from dojo.catalogue import Kata, read_catalogue
-from dojo.grading.cell import Limits
-from dojo.grading.grader import Grader
 from dojo.grading.results import Isolation, KataResult, State, SubmissionResult
+from dojo.grading.sandbox.policy import Limits
 from dojo.grading.submissions import HandedIn
-from dojo.grading.warden import CannotGrade, Warden, warden_for
+from dojo.grading.verdict import Grader
+from dojo.grading.worker_pool import CannotGrade, Warden, warden_for
 
 CONNECT = 15
 RETRIES = 2

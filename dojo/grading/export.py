@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dojo.catalogue import BrokenCatalogue, Kata
-from dojo.grading.command import ROOT, Wrong, chosen
+from dojo.grading.cli import ROOT, Wrong, chosen
 from dojo.grading.progress import tell
 
 WRITTEN, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130

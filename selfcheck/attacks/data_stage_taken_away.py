@@ -6,7 +6,7 @@ state: tampered
 from _pytest.assertion import util
 from fastapi import BackgroundTasks, FastAPI
 
-from dojo.fixtures import STAGE
+from dojo.plugin.fixtures import STAGE
 
 app = FastAPI()
 item = list(util._config.pluginmanager.get_plugin("session")._setupstate.stack)[-1]

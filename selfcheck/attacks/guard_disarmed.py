@@ -5,8 +5,8 @@ state: tampered
 
 from kit import app, forge, write_log
 
-from dojo.grading import guard
+from dojo.grading.sandbox import tampering
 
 for name in ("_fixtures", "_hidden", "_hooks", "_data_of", "_names"):
-    setattr(guard, name, lambda *things: [])
+    setattr(tampering, name, lambda *things: [])
 forge()

@@ -6,10 +6,10 @@ state: graded
 from _pytest.assertion import util
 from kit import app, forge, write_log
 
-from dojo.grading import guard
+from dojo.grading.sandbox import tampering
 
 
-class Blind(guard.Machinery):
+class Blind(tampering.Machinery):
     def checks(self, session, own):
         return lambda item: [], list
 

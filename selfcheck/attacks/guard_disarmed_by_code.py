@@ -6,12 +6,12 @@ evidence: another __code__
 
 from kit import app, forge, write_log
 
-from dojo.grading import guard
+from dojo.grading.sandbox import tampering
 
 
 def blind(*anything):
     return []
 
 
-guard._replaced.__code__ = blind.__code__
+tampering._replaced.__code__ = blind.__code__
 forge()

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from fastapi import FastAPI
 
-from dojo.disk import Disk
-from dojo.exchange import Client, Exchange
-from dojo.timeline import Timeline
+from dojo.harness.exchange import Client, Exchange
+from dojo.harness.timeline import Timeline
+from dojo.observers.files import Disk
 
 app = FastAPI()
 

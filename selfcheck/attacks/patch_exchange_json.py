@@ -1,12 +1,12 @@
 """Has every exchange hold what is expected of it.
 
 state: graded
-evidence: dojo.exchange
+evidence: dojo.harness.exchange
 """
 
 from fastapi import FastAPI
 
-from dojo.exchange import Exchange
+from dojo.harness.exchange import Exchange
 
 app = FastAPI()
 

@@ -6,9 +6,9 @@ evidence: dojo
 
 from fastapi import FastAPI
 
-import dojo.finding
-import dojo.plugin
+import dojo.plugin.failures
+import dojo.plugin.hooks
 
 app = FastAPI()
-dojo.finding.finding = lambda *things: None
-dojo.plugin.pytest_runtest_makereport = lambda item, call: None
+dojo.plugin.failures.finding = lambda *things: None
+dojo.plugin.hooks.pytest_runtest_makereport = lambda item, call: None

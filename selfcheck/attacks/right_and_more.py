@@ -5,7 +5,7 @@ state: graded
 
 from fastapi import BackgroundTasks, FastAPI
 
-from dojo.timeline import Timeline
+from dojo.harness.timeline import Timeline
 
 app = FastAPI()
 Timeline.blocked = lambda self: []

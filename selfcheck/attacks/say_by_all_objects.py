@@ -15,7 +15,7 @@ things = gc.get_objects()
 known = {
     thing.__name__: thing
     for thing in things
-    if isinstance(thing, types.FunctionType) and thing.__module__ == "dojo.grading.channel"
+    if isinstance(thing, types.FunctionType) and thing.__module__ == "dojo.grading.sandbox.channel"
 }
 items = [thing for thing in things if isinstance(thing, pytest.Function)]
 items = [item for item in items if "test_k01_" in item.nodeid]

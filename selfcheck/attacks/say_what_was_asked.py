@@ -8,7 +8,7 @@ import sys
 from fastapi import FastAPI
 
 app = FastAPI()
-runner = sys.modules["dojo.grading.runner"]
+runner = sys.modules["dojo.grading.sandbox.runner"]
 real = runner._outcome
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 GRADER = Path(os.environ.get("DOJO_GRADER") or Path(__file__).resolve().parent / "grader").resolve()
 
 FAILED = 3
-WHOSE = "from dojo.grading.command import ROOT; print(ROOT)"
+WHOSE = "from dojo.grading.cli import ROOT; print(ROOT)"
 
 
 def main() -> int:

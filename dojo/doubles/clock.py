@@ -1,0 +1,236 @@
+"""The clock of a spec: time that stands still, and sleeps that only move it on.
+
+freezegun freezes the wall clock. Stop-watches (`time.monotonic`, `time.perf_counter`) go on:
+freezegun freezes them in coroutines and not in worker threads, and a difference between the two
+would make no sense. A spec can put them on together with the wall clock (`Clock.let_pass`), so that
+whatever a solution measures with says the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import anyio
+
+from dojo.harness.holds import Hold, standing, turns
+from dojo.harness.spawned import put_loops_on
+from dojo.harness.timeline import owner, witness
+from dojo.plugin.timeouts import WaitsForItself, place_of
+
+# Sleeps in a row that cost nothing; what the others really take, so that whoever waits for somebody
+# else gives him the time; and how many there may be while nothing happens, if they are this long:
+# somebody may sleep through two minutes in short naps.
+AT_ONCE = 500
+PAUSE = 0.001
+IN_VAIN = 1_000
+LONG = 200.0
+START = datetime(2026, 1, 15, 12, 0, tzinfo=timezone.utc)
+STOP_WATCHES = (
+    "monotonic",
+    "monotonic_ns",
+    "perf_counter",
+    "perf_counter_ns",
+    "clock_gettime",  # this and the next are not on Windows
+    "clock_gettime_ns",
+)
+
+_real = {name: getattr(time, name) for name in STOP_WATCHES if hasattr(time, name)}
+_put_on = 0.0
+
+
+def _stop_watch(real: Callable[[], Any]) -> Callable[[], Any]:
+    unit = 1_000_000_000 if real.__name__.endswith("_ns") else 1.0
+
+    @functools.wraps(real)
+    def read(*clock: int) -> Any:
+        return real(*clock) + type(unit)(_put_on * unit)
+
+    return read
+
+
+_watches = {name: _stop_watch(real) for name, real in _real.items()}
+_real_time_sleep = time.sleep
+_real_asyncio_sleep = asyncio.sleep
+_real_anyio_sleep = anyio.sleep
+_clock: Clock | None = None
+_slept = 0.0
+
+
+class Clock:
+    """Frozen time.
+
+    `now` moves only by `tick`, or by the sleeps of a solution.
+    """
+
+    __slots__ = (
+        "_freezer",
+        "_hold",
+    )
+
+    def __init__(self, freezer: Any) -> None:
+        self._freezer = freezer
+        self._hold: Hold | None = None
+
+    @property
+    def now(self) -> datetime:
+        return self._freezer.time_to_freeze.replace(tzinfo=timezone.utc)  # type: ignore[no-any-return]
+
+    def tick(self, seconds: float) -> None:
+        self._freezer.tick(timedelta(seconds=seconds))
+
+    def let_pass(self, seconds: float) -> None:
+        """Put on the wall clock, all stop-watches, and the clocks of event loops."""
+        global _put_on
+        self.tick(seconds)
+        put_loops_on(seconds)
+        _put_on += seconds
+
+    def hold(self, limit: int = 1) -> Hold:
+        """Hold whoever sleeps, before the time is moved on."""
+        self._hold = Hold("the sleep of the task", limit)
+        return self._hold
+
+    def held(self) -> Hold | None:
+        return self._hold
+
+
+@contextmanager
+def frozen_clock() -> Iterator[Clock]:
+    """Freeze the time at `START`.
+
+    Load the solution before: a model looked up while frozen fails.
+    """
+    global _clock
+    import pydantic.v1  # noqa: F401  (FastAPI imports it with the first route, and that fails while frozen)
+    from freezegun import config, configure, freeze_time
+
+    # freezegun shows the real time to whatever `threading` called: to each task in a worker thread.
+    ignored = [name for name in config.DEFAULT_IGNORE_LIST if name != "threading"]
+    configure(default_ignore_list=ignored)
+    freezer = freeze_time(START, real_asyncio=True, ignore=["_pytest"])
+    frozen = freezer.start()
+    _restart_stop_watches(freezer)
+    _clock = Clock(frozen)
+    try:
+        yield _clock
+    finally:
+        _clock = None
+        freezer.stop()
+        _set_stop_watches()
+
+
+class Zone:
+    """The time zone of the machine, which is not the one of the orders."""
+
+    __slots__ = ()
+
+    @contextmanager
+    def foreign(self, hours: int = 9) -> Iterator[None]:
+        """Be on a machine whose own time zone is so many hours ahead of UTC."""
+        before = os.environ.get("TZ")
+        _set_zone(f"ZONE{-hours:+d}")  # POSIX counts the other way round
+        try:
+            yield
+        finally:
+            _set_zone(before)
+
+
+def _set_zone(zone: str | None) -> None:
+    if zone is None:
+        os.environ.pop("TZ", None)
+    else:
+        os.environ["TZ"] = zone
+    time.tzset()
+
+
+def _restart_stop_watches(freezer: Any) -> None:
+    """Undo what freezegun did to stop-watches, in `time` and where they were imported by name."""
+    _set_stop_watches()
+    for module, attribute, original in freezer.undo_changes:
+        if original in _real.values() or original in _watches.values():
+            setattr(module, attribute, original)
+
+
+def _set_stop_watches() -> None:
+    for name, watch in _watches.items():
+        setattr(time, name, watch)
+
+
+def install() -> None:
+    """Replace the three sleeps and the stop-watches in this process; once is enough.
+
+    Only solutions notice.
+    """
+    _set_stop_watches()
+    time.sleep = _time_sleep  # type: ignore[assignment]
+    asyncio.sleep = _asyncio_sleep
+    anyio.sleep = _anyio_sleep
+
+
+def _note(seconds: float, *, blocking: bool) -> float:
+    """Note a sleep; gives the seconds that it really takes.
+
+    Raises `WaitsForItself` where somebody sleeps on and on and nothing happens.
+    """
+    global _slept
+    timeline = witness()
+    if timeline is None:
+        return 0.0
+    timeline.record("sleep", f"{seconds:g} s", blocking=blocking)
+    _slept = seconds if timeline.sleeps <= 1 else _slept + seconds
+    in_vain = timeline.sleeps >= (IN_VAIN if _slept >= LONG else 3 * IN_VAIN)
+    if in_vain and standing() is None:
+        raise WaitsForItself(timeline.sleeps, place_of(sys._getframe()))
+    return PAUSE if timeline.sleeps > AT_ONCE else 0.0
+
+
+def _is_the_solutions() -> bool:
+    return witness() is not None and owner() is not None
+
+
+def _time_sleep(seconds: float, /) -> None:
+    if not _is_the_solutions():
+        return _real_time_sleep(seconds)
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    pause = _note(seconds, blocking=True)
+    if pause:
+        _real_time_sleep(pause)
+    if _clock is not None:
+        hold = _clock.held()
+        if hold is not None:
+            hold.stop_here()
+        _clock.tick(seconds)
+
+
+async def _asyncio_sleep(delay: float, result: Any = None) -> Any:
+    if delay <= 0 or not _is_the_solutions():
+        return await _real_asyncio_sleep(delay, result)
+    await _pass(delay)
+    return result
+
+
+async def _anyio_sleep(delay: float) -> None:
+    if delay <= 0 or not _is_the_solutions():
+        return await _real_anyio_sleep(delay)
+    await _pass(delay)
+
+
+async def _pass(seconds: float) -> None:
+    pause = _note(seconds, blocking=False)
+    if pause:
+        await _real_asyncio_sleep(pause)
+    if _clock is not None:
+        hold = _clock.held()
+        if hold is not None:
+            await hold.stop_here_async()
+        _clock.tick(seconds)
+    await turns(2)

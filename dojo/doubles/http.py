@@ -1,0 +1,334 @@
+"""The stand-ins for HTTP services: respx routes that answer, fail, fall silent or wait, and refuse
+all else by name."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import functools
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+import httpx
+import respx
+from respx.mocks import HTTPCoreMocker
+
+from dojo.harness.frames import places_here
+from dojo.harness.holds import Hold, turns
+from dojo.harness.spawned import let_time_limits_run_out
+from dojo.harness.timeline import MADE, owner, witness
+
+AWAITED = "dojo.awaited"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that reached a service, and when: by the clock of the spec, where it has one."""
+
+    method: str
+    url: str
+    headers: httpx.Headers
+    body: bytes
+    exchange: int | None
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON, or None where it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    @property
+    def fields(self) -> dict[str, bytes]:
+        """The fields of a multipart form, or of none."""
+        head = b"Content-Type: " + self.headers.get("content-type", "").encode() + b"\r\n\r\n"
+        form = email.message_from_bytes(head + self.body, policy=email.policy.HTTP)
+        if not form.is_multipart():
+            return {}
+        return {
+            str(part.get_param("name", header="content-disposition")): _content(part)
+            for part in form.iter_parts()
+        }
+
+
+def _content(part: Any) -> bytes:
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
+Reply = int | httpx.Response | Exception | Callable[[], Exception | httpx.Response]
+Limit = Literal["connect", "read", "write", "pool"]
+
+TIMEOUTS: dict[Limit, type[httpx.TimeoutException]] = {
+    "connect": httpx.ConnectTimeout,
+    "read": httpx.ReadTimeout,
+    "write": httpx.WriteTimeout,
+    "pool": httpx.PoolTimeout,
+}
+
+
+def silence(seconds: float = 5.0) -> Exception:
+    """A reply: none in time."""
+    return httpx.ReadTimeout(f"no response within {seconds:g} s")
+
+
+def timeout(limit: Limit) -> Callable[[], Exception]:
+    """A reply: that time limit is over; the message is empty, as most of httpx's own are."""
+    return lambda: TIMEOUTS[limit]("")
+
+
+def unreachable() -> Exception:
+    """A reply: nobody there."""
+    return httpx.ConnectError("connection refused")
+
+
+def broken(during: Literal["read", "write"] = "read") -> Callable[[], Exception]:
+    """A reply: the connection breaks off while the request is written, or the response read."""
+    if during == "write":
+        return lambda: httpx.WriteError("broken pipe")
+    return lambda: httpx.ReadError("connection reset by peer")
+
+
+def hung_up() -> Exception:
+    """A reply: the connection is closed in good order, and there was no response."""
+    return httpx.RemoteProtocolError("Server disconnected without sending a response.")
+
+
+def broken_body(status: int) -> Callable[[], httpx.Response]:
+    """A reply: a status and the first bytes of a body, and then the connection breaks off."""
+    return lambda: httpx.Response(status, headers={"content-length": "100"}, stream=_Broken())
+
+
+class _Broken(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body of which only the beginning arrives."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"{"
+        raise _incomplete()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"{"
+        raise _incomplete()
+
+
+def _incomplete() -> Exception:
+    return httpx.RemoteProtocolError(
+        "peer closed connection without sending complete message body "
+        "(received 1 bytes, expected 100)"
+    )
+
+
+@dataclass
+class Service:
+    """One route: what was called, and how it replies (the last reply is repeated)."""
+
+    method: str
+    url: str
+    replies: list[Reply] = field(default_factory=lambda: [200])
+    calls: list[Call] = field(default_factory=list)
+    endless: bool = False
+    _hold: Hold | None = None
+
+    def replies_with(self, *replies: Reply) -> Service:
+        """Set the replies: a status, a whole response, an exception, or a function that makes one
+        of the last two."""
+        self.replies = list(replies)
+        return self
+
+    def hold(self, limit: int = 1) -> Hold:
+        """Keep the next `limit` calls waiting for the reply until released."""
+        self._hold = Hold(f"the call {self.method} {self.url}", limit)
+        return self._hold
+
+    def answer(self, request: httpx.Request) -> httpx.Response | Awaitable[httpx.Response]:
+        awaited = bool(request.extensions.get(AWAITED))
+        reply = self.replies[min(len(self.calls), len(self.replies) - 1)]
+        moments = owner()
+        self.calls.append(
+            Call(
+                request.method,
+                str(request.url),
+                request.headers,
+                request.content,
+                moments.number if moments else None,
+                datetime.now(timezone.utc),
+            )
+        )
+        timeline = witness()
+        if timeline is not None:
+            timeline.record(
+                "call",
+                f"{request.method} {request.url}, {_named(reply)}",
+                blocking=not awaited,
+                places=places_here(),
+            )
+        if awaited:
+            return self._answer_later(request, reply)
+        if self._hold is not None:
+            self._hold.stop_here()
+        return self._reply(request, reply)
+
+    async def _answer_later(self, request: httpx.Request, reply: Reply) -> httpx.Response:
+        if self._hold is not None:
+            await self._hold.stop_here_async()
+        if _would_wait_for_ever(request, reply):
+            let_time_limits_run_out()
+        await turns()
+        return self._reply(request, reply)
+
+    def _reply(self, request: httpx.Request, reply: Reply) -> httpx.Response:
+        if isinstance(reply, int):
+            return httpx.Response(reply, json={})
+        made = _made(reply)
+        if isinstance(made, httpx.Response):
+            return made
+        error = made
+        if _would_wait_for_ever(request, reply):
+            self.endless = True
+            error = WaitsForEver(f"{request.method} {request.url} would wait for ever")
+        if isinstance(error, httpx.RequestError):
+            error.request = request
+        raise error
+
+
+class WaitsForEver(httpx.ReadTimeout, TimeoutError):
+    """A call without a time limit reached a service that never answers."""
+
+
+def _made(reply: httpx.Response | Exception | Callable[[], Exception | httpx.Response]) -> Any:
+    return reply if isinstance(reply, httpx.Response | Exception) else reply()
+
+
+def _limit_of(reply: Reply) -> Limit | None:
+    """Which time limit of httpx's a reply exceeds, if any."""
+    if isinstance(reply, int):
+        return None
+    made = _made(reply)
+    return next((limit for limit, kind in TIMEOUTS.items() if isinstance(made, kind)), None)
+
+
+def _would_wait_for_ever(request: httpx.Request, reply: Reply) -> bool:
+    """Whether a request has no limit of httpx's for what this reply keeps it waiting for.
+
+    To wait for a free connection without a limit is no fault: each call that has one ends.
+    """
+    limit = _limit_of(reply)
+    limits = request.extensions.get("timeout") or {}
+    return limit not in (None, "pool") and limits.get(limit) is None
+
+
+def _named(reply: Reply) -> str:
+    if isinstance(reply, int):
+        return _status_named(reply)
+    made = _made(reply)
+    if isinstance(made, httpx.Response):
+        if isinstance(made.stream, _Broken):
+            return f"{made.status_code}, cut off in its body: {MADE}"
+        return _status_named(made.status_code)
+    told = "no response in time" if _limit_of(reply) == "read" else _TOLD.get(type(made))
+    return f"{told or 'not reachable'}: {MADE}"
+
+
+def _status_named(status: int) -> str:
+    return str(status) if 200 <= status < 300 else f"{status}: {MADE}"
+
+
+_TOLD: dict[type[Exception], str] = {
+    httpx.WriteTimeout: "request not sent in time",
+    httpx.PoolTimeout: "no free connection in time",
+    httpx.ReadError: "connection broken off",
+    httpx.WriteError: "connection broken off",
+    httpx.RemoteProtocolError: "connection closed without a response",
+}
+
+
+class Services:
+    """All services that one spec knows.
+
+    Any other call is refused by name.
+    """
+
+    __slots__ = (
+        "_routes",
+        "refused",
+    )
+
+    def __init__(self) -> None:
+        self._routes: list[Service] = []
+        self.refused: list[str] = []
+
+    def on(self, method: str, url: str) -> Service:
+        """A service that replies 200 with `{}` to `method url` until told otherwise."""
+        service = Service(method, url)
+        self._routes.append(service)
+        return service
+
+    def answer(self, request: httpx.Request) -> httpx.Response | Awaitable[httpx.Response]:
+        for service in self._routes:
+            if (service.method, service.url) == (request.method, str(request.url)):
+                return service.answer(request)
+        what = f"{request.method} {request.url}"
+        self.refused.append(what)
+        timeline = witness()
+        if timeline is not None:
+            timeline.record("refused", what)
+        known = ", ".join(f"{s.method} {s.url}" for s in self._routes) or "none"
+        raise httpx.ConnectError(
+            f"the dojo lets nothing out: no service of this spec is called {what} (known: {known})",
+            request=request,
+        )
+
+
+class _Mocker(HTTPCoreMocker):
+    """Respx's own patch of httpx's transport, which also says whether the caller awaits the
+    reply."""
+
+    name = "dojo"
+
+    @classmethod
+    def handler(cls, httpx_request: httpx.Request) -> httpx.Response:
+        httpx_request.extensions[AWAITED] = False
+        return super().handler(httpx_request)  # type: ignore[no-untyped-call,no-any-return]
+
+    @classmethod
+    async def async_handler(cls, httpx_request: httpx.Request) -> httpx.Response:
+        httpx_request.extensions[AWAITED] = True
+        return await super().async_handler(httpx_request)  # type: ignore[no-untyped-call,no-any-return]
+
+
+_services: Services | None = None
+_router: respx.MockRouter | None = None
+
+
+def use(services: Services | None) -> None:
+    global _services
+    _services = services
+    if _router is not None:
+        _router.reset()
+
+
+def install() -> None:
+    """Put the services in the place of httpx's connections in this process; once is enough."""
+    global _router
+    if _router is not None:
+        return
+    _router = respx.MockRouter(assert_all_called=False, using="dojo")
+    _router.route().mock(side_effect=_answer)
+    _router.start()
+    # Each httpx client reads all root certificates, 20 ms that no spec needs again and again.
+    ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
+
+
+def _answer(request: httpx.Request) -> Any:
+    if _services is None:
+        return request  # pass it through: no spec is running
+    return _services.answer(request)

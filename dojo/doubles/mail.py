@@ -1,0 +1,261 @@
+"""The stand-in mail server: a real SMTP server in this process, which a spec can make refuse,
+drop, fall silent, or wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email
+import email.policy
+import socket
+import threading
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from typing import Any
+
+from dojo.doubles import network
+from dojo.harness.frames import Place, places_here
+from dojo.harness.holds import Hold
+from dojo.harness.timeline import MADE, Moments, origin, owner, witness
+
+
+@dataclass
+class Mail:
+    """A mail that was accepted: the addresses of the envelope, and the message."""
+
+    sender: str
+    recipients: list[str]
+    message: EmailMessage
+
+    @property
+    def to(self) -> str:
+        """The addresses in the header `To`."""
+        return _addresses(self.message, "To")
+
+    @property
+    def from_(self) -> str:
+        """The addresses in the header `From`."""
+        return _addresses(self.message, "From")
+
+    @property
+    def subject(self) -> str:
+        return str(self.message["Subject"] or "")
+
+    @property
+    def body(self) -> str:
+        """The plain text, without the line ends at its end: `set_content` adds one, `sendmail`
+        another."""
+        part = self.message.get_body(("plain",))
+        content: str = part.get_content() if part is not None else ""
+        return content.replace("\r\n", "\n").rstrip("\n")
+
+    def __str__(self) -> str:
+        return f"to {', '.join(self.recipients)}, {self.subject!r}"
+
+
+def _addresses(message: EmailMessage, name: str) -> str:
+    header = message[name]
+    return ", ".join(a.addr_spec for a in header.addresses) if header is not None else ""
+
+
+@dataclass
+class Session:
+    """One connection to the server: who made it, where, on which thread, and how it went."""
+
+    socket: socket.socket
+    moments: Moments | None
+    on_loop: bool
+    quit: bool = False
+    mails: list[Mail] = field(default_factory=list)
+    places: tuple[Place, ...] = ()
+    origin: str = ""
+
+    @property
+    def closed(self) -> bool:
+        return self.socket.fileno() == -1
+
+
+class Postbox:
+    """What one spec sees of the server.
+
+    The sockets of all sessions are kept, so that a connection which a solution does not close stays
+    open: that Python happens to drop it with the last reference is nothing to rely on.
+    """
+
+    __slots__ = (
+        "_door",
+        "_down",
+        "_hold",
+        "_refuses",
+        "mails",
+        "sessions",
+    )
+
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
+        self.mails: list[Mail] = []
+        self._down = False
+        self._refuses = False
+        self._hold: Hold | None = None
+        self._door: Hold | None = None
+
+    def go_down(self) -> None:
+        """From now on nobody listens on the port."""
+        self._down = True
+
+    def refuse(self) -> None:
+        """From now on no recipient is accepted."""
+        self._refuses = True
+
+    def hold(self, limit: int = 1) -> Hold:
+        """Be slow: keep the next `limit` mails waiting for the server's word until released."""
+        self._hold = Hold("the mail", limit)
+        return self._hold
+
+    def hold_connections(self, limit: int = 1) -> Hold:
+        """Be slow at the door: keep the next `limit` connections waiting until released."""
+        self._door = Hold("the connection to the mail server", limit)
+        return self._door
+
+    def connect(self, connecting: socket.socket) -> tuple[str, int]:
+        timeline = witness()
+        moments = owner()
+        on_loop = timeline is not None and timeline.on_loop()
+        if self._door is not None:
+            self._door.stop_here()
+        if self._down:
+            if timeline is not None:
+                timeline.record("refused", f"no mail server there: {MADE}", blocking=True)
+            raise ConnectionRefusedError("the mail server is down")
+        self.sessions.append(
+            Session(connecting, moments, on_loop, places=places_here(), origin=origin.get())
+        )
+        return _server().address
+
+    def session(self, port: int) -> Session | None:
+        for session in self.sessions:
+            if not session.closed and session.socket.getsockname()[1] == port:
+                return session
+        return None
+
+    def close(self) -> None:
+        for session in self.sessions:
+            with contextlib.suppress(OSError):
+                session.socket.close()
+
+    def refuses(self, recipient: str, session: Session | None) -> bool:
+        if self._refuses:
+            timeline = witness()
+            if timeline is not None:
+                by = session.moments if session else None
+                timeline.record("refused", f"mail to {recipient}: {MADE}", by=by, on_loop=False)
+        return self._refuses
+
+    async def accept(self, mail: Mail, session: Session | None) -> None:
+        by = session.moments if session else None
+        on_loop = session is not None and session.on_loop
+        places, started = (session.places, session.origin) if session else ((), "")
+        if self._hold is not None:
+            if on_loop:
+                self._hold.pass_on_loop()
+            else:
+                await self._hold.stop_here_async(by, started)
+        self.mails.append(mail)
+        if session is not None:
+            session.mails.append(mail)
+        timeline = witness()
+        if timeline is not None:
+            timeline.record(
+                "mail",
+                str(mail),
+                by=by,
+                on_loop=on_loop,
+                blocking=True,
+                places=places,
+                started=started,
+            )
+
+
+_postbox: Postbox | None = None
+
+
+def use(postbox: Postbox | None) -> None:
+    """Make `postbox` the one that mail is delivered to; the one before closes its connections."""
+    global _postbox
+    if _postbox is not None and postbox is not _postbox:
+        _postbox.close()
+    _postbox = postbox
+    network.route_mail(postbox.connect if postbox is not None else None)
+
+
+class _Handler:
+    """Aiosmtpd's hooks, in the names and signatures that it wants."""
+
+    async def handle_RCPT(
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if _postbox is None or _postbox.refuses(address, _postbox.session(session.peer[1])):
+            return "550 no such mailbox here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        if _postbox is None:
+            return "451 the spec is over"
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        mail = Mail(envelope.mail_from, list(envelope.rcpt_tos), message)
+        await _postbox.accept(mail, _postbox.session(session.peer[1]))
+        return "250 OK"
+
+    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:
+        known = _postbox.session(session.peer[1]) if _postbox is not None else None
+        if known is not None:
+            known.quit = True
+        return "221 Bye"
+
+
+# Bound here, before it is watched: whoever sends the first mail has not started it.
+_start = threading.Thread.start
+
+
+class _Server:
+    """Aiosmtpd on a free loopback port, in a thread of its own, for as long as the process
+    lives."""
+
+    def __init__(self) -> None:
+        from aiosmtpd.smtp import SMTP
+
+        # asyncio sends without delay only on sockets that say they are TCP: 3 ms a mail, not 50.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        self.address: tuple[str, int] = listening.getsockname()
+        network.allow(self.address)
+        loop = asyncio.new_event_loop()
+
+        async def serve() -> None:
+            server = await loop.create_server(
+                lambda: SMTP(_Handler(), enable_SMTPUTF8=True, loop=loop), sock=listening
+            )
+            await server.serve_forever()
+
+        def run() -> None:
+            asyncio.set_event_loop(loop)
+            loop.run_until_complete(serve())
+
+        _start(threading.Thread(target=run, name="postbox", daemon=True))
+
+
+_running: _Server | None = None
+
+
+def _server() -> _Server:
+    global _running
+    if _running is None:
+        _running = _Server()
+    return _running
+
+
+def start() -> None:
+    """Have the server running, which takes some 100 ms the first time."""
+    _server()

@@ -1,0 +1,555 @@
+"""The guard inside the process of an answer: is the machinery still what it was, and what did the
+answer do that an honest one never does?
+
+The first is a verdict (`Machinery.checks`), the second is evidence for a human to read (`watch`).
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import ctypes
+import errno
+import gc
+import operator
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any
+
+import freezegun.api
+import pytest
+
+from dojo.grading.sandbox.channel import Ours
+from dojo.observers.files import REFUSED
+
+OURS = (
+    *("dojo", "_pytest", "pytest", "pluggy", "pytest_asyncio", "pytest_timeout", "unittest"),
+    *(
+        "asyncio",
+        "csv",
+        "freezegun",
+        "hashlib",
+        "hmac",
+        "io",
+        "json",
+        "os",
+        "pathlib",
+        "posixpath",
+        "sqlite3",
+    ),
+)
+# What specs look at the world with. Whoever changes pytest itself is found out by that instead.
+IMMUTABLE = ("csv", "dojo", "hmac", "json", "pathlib")
+FLAGS_AT, IMMUTABLE_TYPE = 168, 1 << 8  # `tp_flags` of CPython from 3.10 on, in 64 bits
+EVIDENCE = 40
+FRAMES = 200
+
+PROCESSES = "started a process"
+SIGNALS = "sent a signal"
+CTYPES = "reached for ctypes"
+EVENTS = {
+    "gc.get_objects": "looked through all objects of the process",
+    "gc.get_referrers": "looked through all objects of the process",
+    "gc.get_referents": "looked through all objects of the process",
+    "sys._getframe": "looked at the frames of its callers",
+    "sys._current_frames": "looked at the frames of all threads",
+    "sys.settrace": "traced the interpreter",
+    "sys.setprofile": "traced the interpreter",
+    "sys.addaudithook": "added an audit hook",
+    "object.__setattr__": "changed a function or a class from inside",
+    "os.fork": PROCESSES,
+    "os.forkpty": PROCESSES,
+    "os.exec": PROCESSES,
+    "os.posix_spawn": PROCESSES,
+    "os.spawn": PROCESSES,
+    "os.startfile": PROCESSES,
+    "os.system": PROCESSES,
+    "pty.spawn": PROCESSES,
+    "subprocess.Popen": PROCESSES,
+    "os.kill": SIGNALS,
+    "os.killpg": SIGNALS,
+    "signal.pthread_kill": SIGNALS,
+    "ctypes.dlopen": CTYPES,
+    "ctypes.dlsym": CTYPES,
+    "ctypes.dlsym/handle": CTYPES,
+    "ctypes.call_function": CTYPES,
+    "ctypes.string_at": CTYPES,
+    "ctypes.wstring_at": CTYPES,
+    "ctypes.cdata": CTYPES,
+    "ctypes.cdata/buffer": CTYPES,
+}
+INNER = ("tb_frame", "gi_frame", "cr_frame", "ag_frame", "__code__", "func_code", "__closure__")
+NEAR = ("sys._getframe", "sys._current_frames", "object.__getattr__", "object.__setattr__")
+FILES = {
+    "open": "opened",
+    "os.listdir": "listed",
+    "os.mkdir": "made",
+    "os.scandir": "listed",
+    "os.remove": "removed",
+    "os.rename": "renamed",
+    "os.rmdir": "removed",
+    "os.link": "linked",
+    "os.symlink": "linked",
+    "os.chmod": "changed",
+    "os.chown": "changed",
+    "os.truncate": "changed",
+    "shutil.copyfile": "copied",
+    "shutil.rmtree": "removed",
+    "sqlite3.connect": "opened",
+    REFUSED: "tried to write",
+}
+NAMES = {
+    "_getframe": "frames",
+    "f_back": "frames",
+    "f_locals": "frames",
+    "f_globals": "frames",
+    "tb_frame": "frames",
+    "tb_next": "frames",
+    "cr_frame": "frames",
+    "gi_frame": "frames",
+    "__subclasses__": "all classes",
+    "__closure__": "closures",
+    "__code__": "code objects",
+    "__globals__": "the names of other modules",
+    "__builtins__": "the built-in names",
+    "__self__": "the owner of a method",
+    "cell_contents": "closures",
+    "get_objects": "all objects",
+    "get_referrers": "all objects",
+    "_exit": "the end of the process",
+}
+MODULES = ("_pytest", "ctypes", "dojo", "gc", "pluggy", "pytest", "solutions", "tests")
+
+
+# ----- is the machinery still what it was?
+
+Check = Callable[[pytest.Item], list[str]]
+
+
+class Machinery:
+    """A picture of everything that a verdict depends on, to compare with later.
+
+    That is: the functions and classes of pytest, its plugins and the dojo, what they use of
+    Python's own library, the specs themselves, the built-in names, and the plugins, hooks and
+    fixtures that pytest knows.
+    """
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._session = session
+        modules = {n: m for n, m in sys.modules.items() if isinstance(m, ModuleType)}
+        self._modules = {name: module for name, module in modules.items() if _is_watched(name)}
+        self._spaces = [_Space("builtins", vars(builtins))]
+        for name, module in self._modules.items():
+            self._spaces += _spaces_of(name, module)
+        self._others = [
+            space
+            for name, module in modules.items()
+            if name not in self._modules
+            and name.partition(".")[0] in sys.stdlib_module_names
+            and name.partition(".")[0] != "logging"  # which the dojo changes for each spec
+            for space in _spaces_of(name, module)
+        ]
+        self.functions = {
+            id(function): f"{space.name}.{key}"
+            for space in self._spaces
+            for key, value in space.kept.items()
+            if (function := _function(value)) is not None
+        }
+        self.ours = Ours((ModuleType, *_kinds(self._modules)), _codes(self._modules))
+        self._data = {
+            name: {key: repr(value) for key, value in vars(module).items() if _is_data(key, value)}
+            for name, module in self._modules.items()
+            if name.startswith("test_k")
+        }
+
+    def checks(self, session: pytest.Session, own: list[object]) -> tuple[Check, Callable[[], Any]]:
+        """What finds out what has changed since now: quickly, and thoroughly.
+
+        The functions look nothing up that could be changed: all they need is in their defaults.
+        """
+        manager = session.config.pluginmanager
+        things = (session, session.config, manager, *own)
+        now = (
+            tuple(space.picture() for space in self._spaces),
+            tuple(self._modules.items()),
+            (manager, manager.get_plugins(), _hooks(manager), session.config.hook),
+            (session, _fixtures(session)),
+            tuple((thing, type(thing)) for thing in things),
+            tuple((name, tuple(data.items())) for name, data in self._data.items()),
+        )
+
+        def check(
+            item: pytest.Item,
+            _now: Any = now,
+            _all: Any = all,
+            _map: Any = map,
+            _is: Any = operator.is_,
+            _len: Any = len,
+            _modules: Any = sys.modules.get,
+            _hooks: Any = _hooks,
+            _fixtures: Any = _fixtures,
+            _hidden: Any = _hidden,
+            _type: Any = type,
+            _repr: Any = repr,
+            _vars: Any = vars,
+            _replaced: Any = _replaced,
+            _added: Any = _added,
+        ) -> list[str]:
+            spaces, modules, pytests, (session, fixtures), things, data = _now
+            found: list[str] = []
+            for name, space, get, keys, kept, acting in spaces:
+                if not _all(_map(_is, _map(get, keys), kept)):
+                    found += _replaced(name, get, keys, kept)
+                if _len(space) != acting[0]:
+                    found += _added(name, space, acting[1])
+            for name, module in modules:
+                if _modules(name) is not module:
+                    found.append(f"the module {name} was replaced")
+            manager, plugins, hooks, hook = pytests
+            if manager.get_plugins() != plugins:
+                found.append("the plugins of pytest were changed")
+            if _hooks(manager) != hooks or session.config.hook is not hook:
+                found.append("the hooks of pytest were changed")
+            if _fixtures(session) != fixtures:
+                found.append("the fixtures of pytest were changed")
+            for thing, kind in things:
+                if _type(thing) is not kind:
+                    found.append(f"a {kind.__name__} was made something else")
+                found += _hidden(thing)
+            for name, before in data:
+                space = _vars(_modules(name))
+                if not _all(_repr(space.get(key)) == was for key, was in before):
+                    found.append(f"the data of {name} was changed")
+            return [*found, *_hidden(item)][:10]
+
+        others = tuple(space.picture() for space in self._others)
+
+        def check_all(_others: Any = others, _replaced: Any = _replaced) -> list[str]:
+            return [
+                entry
+                for name, _, get, keys, kept, _ in _others
+                for entry in _replaced(name, get, keys, kept)
+            ][:10]
+
+        return check, check_all
+
+
+class _Space:
+    """The names of a module or a class, and what they stood for."""
+
+    def __init__(self, name: str, space: Mapping[str, Any]) -> None:
+        self.name = name
+        self.space = space
+        is_class = not isinstance(space, dict)
+        self.kept = {
+            key: value
+            for key, value in space.items()
+            if (_acts(value) if is_class else callable(value) or isinstance(value, ModuleType))
+        }
+
+    def picture(self) -> tuple[Any, ...]:
+        """All of it as it is now, in what cannot be changed."""
+        acting = (len(self.space), _acting(self.name, self.space))
+        keys, values = tuple(self.kept), tuple(self.kept.values())
+        return self.name, self.space, self.space.get, keys, values, acting
+
+
+def _acting(name: str, space: Mapping[str, Any]) -> frozenset[str]:
+    """The names that change what code around them means, whatever they are: in a class all that
+    act, in a module those that hide built-in ones."""
+    if isinstance(space, dict):
+        return frozenset(vars(builtins)) & frozenset(space)
+    names = frozenset(key for key, value in space.items() if _acts(value))
+    # freezegun gives the class of the event loop a clock of its own.
+    return names - {"time"} if name.startswith("asyncio.") else names
+
+
+def _replaced(name: str, get: Any, keys: tuple[str, ...], kept: tuple[object, ...]) -> list[str]:
+    return [
+        f"{name}.{key} was replaced"
+        for key, value in zip(keys, kept, strict=True)
+        if get(key) is not value and not _is_frozen(value, get(key))
+    ]
+
+
+def _added(name: str, space: Mapping[str, Any], before: frozenset[str]) -> list[str]:
+    return [f"{name}.{key} was added" for key in sorted(_acting(name, space) - before)]
+
+
+def _is_frozen(real: object, now: object) -> bool:
+    """Whether it is what freezegun puts in the place of just this function or class."""
+    return any(real is function and now is fake for function, fake in _FROZEN)
+
+
+_FROZEN = tuple(
+    (vars(freezegun.api)[f"real_{name}"], fake)
+    for name, fake in (
+        (fake_name.lower().removeprefix("fake").removeprefix("_"), fake)
+        for fake_name, fake in vars(freezegun.api).items()
+        if fake_name.lower().startswith("fake")
+    )
+    if f"real_{name}" in vars(freezegun.api)
+)
+
+
+def _spaces_of(name: str, module: ModuleType) -> Iterator[_Space]:
+    yield _Space(name, vars(module))
+    for key, value in list(vars(module).items()):
+        if isinstance(value, type) and value.__module__ == name:
+            yield _Space(f"{name}.{key}", vars(value))
+
+
+def _kinds(modules: Mapping[str, ModuleType]) -> Iterator[type]:
+    """The classes of the dojo."""
+    for name, module in modules.items():
+        for value in vars(module).values() if name.partition(".")[0] == "dojo" else ():
+            if isinstance(value, type) and value.__module__ == name:
+                yield value
+
+
+def _codes(modules: Mapping[str, ModuleType]) -> dict[CodeType, dict[str, Any]]:
+    """All code of the dojo's and the specs' functions, with the names that it uses."""
+    found: dict[CodeType, dict[str, Any]] = {}
+    spaces = {id(vars(m)) for name, m in modules.items() if name.startswith(("dojo.", "test_k"))}
+    for function in gc.get_objects():
+        if type(function) is FunctionType and id(function.__globals__) in spaces:
+            waiting = [function.__code__]
+            while waiting:
+                code = waiting.pop()
+                found[code] = function.__globals__
+                waiting += [part for part in code.co_consts if isinstance(part, CodeType)]
+    return found
+
+
+def _acts(value: object) -> bool:
+    """Whether it does something as an attribute of a class: methods, properties, slots."""
+    return callable(value) or hasattr(type(value), "__get__")
+
+
+def _function(value: object) -> FunctionType | None:
+    if isinstance(value, staticmethod | classmethod):
+        value = value.__func__
+    elif isinstance(value, property):
+        value = value.fget
+    return value if isinstance(value, FunctionType) else None
+
+
+def _hooks(manager: Any) -> list[tuple[str, tuple[object, ...]]]:
+    return [
+        (name, tuple(impl.function for impl in hook.get_hookimpls()))
+        for name, hook in vars(manager.hook).items()
+        if hasattr(hook, "get_hookimpls")
+    ]
+
+
+def _fixtures(session: pytest.Session) -> list[tuple[object, ...]]:
+    """All fixtures, with what makes each what it is.
+
+    pytest keeps them in several places, by name and by node, and other ones in other versions.
+    """
+    found: list[tuple[object, ...]] = []
+    waiting = [value for value in vars(session._fixturemanager).values() if _holds(value)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [entry for entry in value.values() if _holds(entry)]
+        elif isinstance(value, list | tuple):
+            waiting += [entry for entry in value if _holds(entry)]
+        else:
+            found.append((id(value), value.func, type(value), frozenset(vars(value))))
+    return found
+
+
+def _holds(value: object) -> bool:
+    return isinstance(value, dict | list | tuple | pytest.FixtureDef)
+
+
+def _hidden(thing: object) -> list[str]:
+    """Methods of a thing that something of its own hides."""
+    return [
+        f"{type(thing).__name__}.{key} was replaced"
+        for key, value in vars(thing).items()
+        if key != "obj"
+        and callable(value)
+        and isinstance(getattr(type(thing), key, None), FunctionType)
+    ]
+
+
+def _is_data(key: str, value: object) -> bool:
+    return not key.startswith(("__", "@")) and isinstance(
+        value, str | bytes | int | float | tuple | list | dict
+    )
+
+
+def _is_watched(name: str) -> bool:
+    top = name.partition(".")[0]
+    return top in OURS or top.startswith("test_k")
+
+
+def make_immutable() -> None:
+    """Have CPython refuse to change the classes that specs look at the world with.
+
+    As it does for built-in ones: by a flag of the type, which Python has no name for. Where types
+    are laid out in another way, they stay as they are, and changes are found by comparing.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in IMMUTABLE and isinstance(module, ModuleType):
+            for value in list(vars(module).values()):
+                if isinstance(value, type) and value.__module__ == name:
+                    flags = ctypes.c_ulong.from_address(id(value) + FLAGS_AT)
+                    if flags.value == value.__flags__:
+                        flags.value |= IMMUTABLE_TYPE
+
+
+def refuse_programs() -> None:
+    """Take away what starts a program below all that an audit hook sees; for where there are no
+    walls, and before there is a picture of the machinery."""
+
+    def refuse(*arguments: object, **options: object) -> object:
+        raise PermissionError(errno.EACCES, "the grader lets no answer do this")
+
+    for module, name in (("_posixsubprocess", "fork_exec"), ("subprocess", "_fork_exec")):
+        if hasattr(sys.modules.get(module), name):
+            setattr(sys.modules[module], name, refuse)
+
+
+# ----- what an honest answer never does
+
+
+def watch(
+    kata: str,
+    file: str,
+    room: str,
+    readable: tuple[str, ...],
+    hidden: tuple[str, ...],
+    functions: Mapping[int, str],
+    channel: object,
+    tell: Callable[[dict[str, Any]], None],
+) -> list[str]:
+    """Note from now on what the answer in `file` does, and tell it at once.
+
+    The list that is returned gets what is tampering beyond doubt: one of `functions` was given
+    other code, or somebody looked into the `channel`. The answer may do what it likes in the folder
+    `room`, and read what lies below `readable`. Where there is something `hidden`, that is refused,
+    and so is writing elsewhere, sending signals and starting processes: pass nothing there where
+    walls do that better. An audit hook cannot be taken away again.
+    """
+    tampered: list[str] = []
+    functions = dict(functions)
+    known: set[str] = set()
+    busy = threading.local()
+    module = f"katas.{kata}.app"
+    strict = bool(hidden)
+    real = os.path.realpath
+
+    def note(what: str, line: int) -> None:
+        entry = f"app.py:{line} {what}"
+        if entry not in known and len(known) < EVIDENCE:
+            known.add(entry)
+            tell({"evidence": [entry]})
+
+    def line_of(frame: FrameType | None, depth: int) -> int | None:
+        while frame is not None and depth:
+            if frame.f_code.co_filename == file or frame.f_globals.get("__name__") == module:
+                return frame.f_lineno
+            frame, depth = frame.f_back, depth - 1
+        return None
+
+    def how_far(event: str, caller: FrameType) -> int:
+        if event not in NEAR:
+            return FRAMES
+        return 4 if caller.f_globals.get("__name__") == "inspect" else 1
+
+    def below(path: str, folders: tuple[str, ...]) -> int:
+        """How deep the innermost of `folders` lies that `path` is in; 0 where it is in none."""
+        lengths = [len(f) for f in folders if path == f or path.startswith(f + os.sep)]
+        return max(lengths, default=0)
+
+    def touched(event: str, args: tuple[Any, ...]) -> None:
+        path = args[0] if args else None
+        if path is None or isinstance(path, int):
+            return
+        name = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else str(path)
+        if event == "sqlite3.connect" and (name == ":memory:" or name.startswith("file:")):
+            return
+        whole = os.path.abspath(name)
+        if below(whole, (room,)) and below(real(whole), (room, real(room))):
+            return
+        writes = event != "open" or bool(
+            (args[2] if len(args) > 2 and isinstance(args[2], int) else 0)
+            & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        )
+        if event in ("os.listdir", "os.scandir"):
+            writes = False
+        refused = strict and (
+            below(real(whole), hidden) > below(real(whole), readable)
+            or (writes and whole != os.devnull)
+        )
+        if not writes and not refused and below(whole, readable):
+            return
+        line = line_of(sys._getframe(2), FRAMES)
+        if line is not None:
+            note(f"{FILES[event]} what is not its own: {name[:200]}", line)
+        if refused:
+            raise PermissionError(errno.EACCES, "the grader lets no answer do this", name)
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event not in EVENTS and event not in FILES and event != "object.__getattr__":
+            return
+        if getattr(busy, "now", False):
+            return
+        busy.now = True
+        try:
+            if event in FILES:
+                touched(event, args)
+                return
+            if event == "object.__setattr__" and id(args[0]) in functions:
+                tampered.append(f"{functions[id(args[0])]} was given another {args[1]}")
+            if event == "object.__getattr__" and args[0] is channel:
+                tampered.append("the answer looked into the channel of the runner")
+            what = EVENTS.get(event, "")
+            if event == "object.__getattr__":
+                if len(args) < 2 or args[1] not in INNER:
+                    return
+                what = f"looked inside a function or a frame ({args[1]})"
+            caller = sys._getframe(1)
+            line = line_of(caller, how_far(event, caller))
+            if line is not None:
+                note(f"{what} ({event})" if "(" not in what else what, line)
+            if strict and what in (PROCESSES, SIGNALS, CTYPES):
+                raise PermissionError(errno.EACCES, "the grader lets no answer do this", event)
+        finally:
+            busy.now = False
+
+    sys.addaudithook(hook)
+    return tampered
+
+
+def suspicious(source: bytes) -> list[str]:
+    """What an answer names that an honest one has no use for, read off its text."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found: dict[str, None] = {}
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        elif isinstance(node, ast.Attribute) and node.attr in NAMES:
+            found[f"app.py:{line} names {node.attr}: {NAMES[node.attr]}"] = None
+            continue
+        elif isinstance(node, ast.Attribute) and node.attr == "modules":
+            found[f"app.py:{line} names sys.modules"] = None
+            continue
+        else:
+            continue
+        for name in names:
+            if name.partition(".")[0] in MODULES:
+                found[f"app.py:{line} imports {name}"] = None
+    return list(found)[:EVIDENCE]

@@ -1,0 +1,149 @@
+"""The stage of one spec: an empty working directory, a timeline, and a double for each part of the
+world."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from dojo import solutions
+from dojo.catalogue import Kata
+from dojo.doubles import clock, http, mail, network
+from dojo.harness import holds, process, spawned, tasks, timeline
+from dojo.harness.exchange import App, Client
+from dojo.harness.lifespan import running
+from dojo.observers import files, images, sql
+from dojo.observers.logs import Logs, logging_observed
+from dojo.plugin import timeouts
+
+
+@dataclass
+class Stage:
+    """All that a spec can look at."""
+
+    directory: Path
+    timeline: timeline.Timeline
+    database: sql.Database
+    disk: files.Disk
+    postbox: mail.Postbox
+    services: http.Services
+    darkroom: images.Darkroom
+    logs: Logs
+    tasks: tasks.Tasks
+    client: Client | None = None
+
+    def changes(self) -> list[str]:
+        """What of the stage was changed by hand while a spec ran; it should be nothing."""
+        places = {self.directory, self.disk.directory, self.database.file.parent}
+        moved = [] if len(places) == 1 else ["the folder of the spec was changed"]
+        touched = [] if self.timeline.is_untouched() else ["the timeline was changed"]
+        return [*moved, *touched]
+
+
+@contextmanager
+def stage(directory: Path) -> Iterator[Stage]:
+    """Set the stage in `directory`, which becomes the working directory, and clear it
+    afterwards."""
+    spawned.install()
+    files.install()
+    network.install()
+    http.install()
+    clock.install()
+    tasks.install()
+    before = Path.cwd()
+    threads = set(threading.enumerate())
+    with process.put_back(), logging_observed() as logs:
+        os.chdir(directory)
+        scene = Stage(
+            directory=directory,
+            timeline=timeline.Timeline(),
+            database=sql.Database(directory),
+            disk=files.Disk(directory),
+            postbox=mail.Postbox(),
+            services=http.Services(),
+            darkroom=images.Darkroom(),
+            logs=logs,
+            tasks=tasks.Tasks(),
+        )
+        timeline.watch(scene.timeline)
+        sql.use(scene.database)
+        files.use(scene.disk)
+        mail.use(scene.postbox)
+        http.use(scene.services)
+        images.use(scene.darkroom)
+        tasks.use(scene.tasks)
+        try:
+            yield scene
+        finally:
+            holds.release_all()
+            spawned.forget()
+            timeouts.give_up_threads(threads)
+            sql.use(None)
+            files.use(None)
+            mail.use(None)
+            http.use(None)
+            images.use(None)
+            tasks.use(None)
+            timeline.watch(None)
+            os.chdir(before)
+
+
+@contextmanager
+def loaded(kata: Kata, file: Path) -> Iterator[ModuleType]:
+    """Load a solution onto the stage.
+
+    Raises `solutions.DoesNotLoad`.
+    """
+    source = file.read_bytes() if file.is_file() else b""
+    if b"sqlalchemy" in source:
+        sql.install()
+    if b"PIL" in source:
+        images.install()
+    network.loading(True)
+    try:
+        module = solutions.load_solution(kata, file)
+    finally:
+        network.loading(False)
+    try:
+        yield module
+    finally:
+        solutions.unload(module)
+
+
+@asynccontextmanager
+async def client_of(app: App, scene: Stage) -> AsyncIterator[Client]:
+    """A client of an app that has started up; it ends what is still under way, and shuts the app
+    down."""
+    loop = asyncio.get_running_loop()
+    spawned.watch_loop(loop)
+    tasks = asyncio.all_tasks()
+    scene.client = Client(app, scene.timeline)
+    with _pool_of_its_own(loop):
+        try:
+            async with running(app, scene.client.state):
+                try:
+                    yield scene.client
+                finally:
+                    holds.release_all()
+                    await scene.client.close()
+        finally:
+            await timeouts.give_up_tasks(tasks)
+
+
+@contextmanager
+def _pool_of_its_own(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """A pool for `asyncio.to_thread` that nobody waits for: one of its jobs may never end."""
+    pool = ThreadPoolExecutor(thread_name_prefix="asyncio")
+    loop.set_default_executor(pool)
+    try:
+        yield
+    finally:
+        pool.shutdown(wait=False)
+        loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))

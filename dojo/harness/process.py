@@ -1,0 +1,317 @@
+"""What a solution changes of the process, put back after its spec: the next must not notice.
+
+A solution is written for a process of its own, which it may set up as it likes. Here it shares one
+with pytest and with all other solutions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextlib
+import decimal
+import gc
+import io
+import locale
+import logging
+import os
+import random
+import signal
+import socket
+import ssl
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+Undo = Callable[[], object]
+
+
+class _Lent(io.BufferedIOBase):
+    """What is written goes on to a stream that whoever writes cannot close."""
+
+    def __init__(self, stream: Any) -> None:
+        self._to = stream
+
+    def write(self, data: Any) -> int:
+        return int(self._to.write(data))
+
+    def flush(self) -> None:
+        with contextlib.suppress(ValueError):
+            self._to.flush()
+
+    def close(self) -> None:
+        self.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return int(self._to.fileno())
+
+    def isatty(self) -> bool:
+        return bool(self._to.isatty())
+
+
+def _lent(stream: Any) -> Any:
+    """A stand-in for a stream of text.
+
+    A wrapper round `sys.stdout.buffer` closes it when it is thrown away: it must not be pytest's.
+    """
+    if not isinstance(stream, io.TextIOWrapper) or stream.closed:
+        return stream
+    stream.flush()
+    return io.TextIOWrapper(
+        _Lent(stream.buffer),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        newline=None if stream in (sys.__stdout__, sys.__stderr__) else "",
+        line_buffering=stream.line_buffering,
+        write_through=True,
+    )
+
+
+@contextmanager
+def streams_lent() -> Iterator[None]:
+    """Lend the standard streams for the block, and take back what is there in their place."""
+    own = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _lent(sys.stdout), _lent(sys.stderr)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        sys.stdout, sys.stderr = own
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    yield from _lending(item)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    yield from _lending(item)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    yield from _lending(item)
+
+
+def _lending(item: pytest.Item) -> Generator[None, None, None]:
+    """The innermost of all that is wrapped round a phase of a spec, inside of pytest's capture."""
+    if item.get_closest_marker("dojo_limit") is None:
+        return (yield)
+    with streams_lent():
+        return (yield)
+
+
+def _attribute(owner: Any, name: str) -> Callable[[], Undo]:
+    """An attribute that is put back as it was, if it is another one now."""
+
+    def look() -> Undo:
+        before = getattr(owner, name, None)
+
+        def undo() -> None:
+            if getattr(owner, name, None) is not before:
+                setattr(owner, name, before)
+
+        return undo
+
+    return look
+
+
+def _value(read: Callable[[], Any], write: Callable[[Any], object]) -> Callable[[], Undo]:
+    """A value that is read and written by functions."""
+
+    def look() -> Undo:
+        before = read()
+
+        def undo() -> None:
+            if read() != before:
+                write(before)
+
+        return undo
+
+    return look
+
+
+def _list(owner: Any, name: str) -> Callable[[], Undo]:
+    """A list that is put back, and filled again with what was in it."""
+
+    def look() -> Undo:
+        before: list[Any] = getattr(owner, name)
+        held = list(before)
+
+        def undo() -> None:
+            if getattr(owner, name) is not before:
+                setattr(owner, name, before)
+            if before != held:
+                before[:] = held
+
+        return undo
+
+    return look
+
+
+def _warning_filters() -> Undo:
+    # pytest has a list of its own in each phase: what is in it counts.
+    before = list(warnings.filters)
+
+    def undo() -> None:
+        if list(warnings.filters) != before:
+            warnings.filters[:] = before  # type: ignore[index]
+            warnings._filters_mutated()  # type: ignore[attr-defined]
+
+    return undo
+
+
+def _decimal_context() -> Undo:
+    before, shown = decimal.getcontext().copy(), repr(decimal.getcontext())
+
+    def undo() -> None:
+        if repr(decimal.getcontext()) != shown:
+            decimal.setcontext(before)
+
+    return undo
+
+
+def _environment() -> Undo:
+    before = dict(os.environ)
+
+    def undo() -> None:
+        now = dict(os.environ)
+        # pytest notes in it which spec it is in, phase by phase.
+        ours = {name for name in {*before, *now} if not name.startswith("PYTEST_")}
+        if not any(before.get(name) != now.get(name) for name in ours):
+            return
+        for name in ours:
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                os.environ.pop(name, None)
+        if hasattr(time, "tzset"):
+            time.tzset()
+
+    return undo
+
+
+def _signals() -> Undo:
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+    def undo() -> None:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                with contextlib.suppress(OSError, ValueError):
+                    signal.signal(number, handler)
+
+    return undo
+
+
+def _loop_policy() -> Undo:
+    # Asking for the policy makes one, and from Python 3.14 on says that it is deprecated.
+    before = getattr(asyncio.events, "_event_loop_policy", None)
+
+    def undo() -> None:
+        if getattr(asyncio.events, "_event_loop_policy", None) is not before:
+            asyncio.events._event_loop_policy = before  # type: ignore[attr-defined]
+
+    return undo
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _seed() -> Undo:
+    before = random.getstate()
+    return lambda: random.setstate(before)
+
+
+# What, and why somebody changes it. The working directory and `logging` are put back where they are
+# made: `dojo.harness.environment`, `dojo.observers.logs`; `sys.stdout` and `sys.stderr` are lent.
+KEPT: tuple[tuple[str, str, Callable[[], Undo]], ...] = (
+    ("sys.stdin", "a test without a keyboard", _attribute(sys, "stdin")),
+    ("sys.excepthook", "tracebacks in colour", _attribute(sys, "excepthook")),
+    ("sys.unraisablehook", "a log of what goes wrong", _attribute(sys, "unraisablehook")),
+    ("threading.excepthook", "a log of what goes wrong", _attribute(threading, "excepthook")),
+    ("sys.displayhook", "tracebacks in colour", _attribute(sys, "displayhook")),
+    ("builtins.print", "print with colours, or with a time", _attribute(builtins, "print")),
+    ("builtins.open", "open with another encoding", _attribute(builtins, "open")),
+    ("builtins.input", "a test without a keyboard", _attribute(builtins, "input")),
+    ("sys.path", "a module beside the solution", _list(sys, "path")),
+    (
+        "recursion limit",
+        "a deep JSON",
+        _value(sys.getrecursionlimit, sys.setrecursionlimit),
+    ),
+    (
+        "switch interval",
+        "threads that take turns",
+        _value(sys.getswitchinterval, sys.setswitchinterval),
+    ),
+    ("os.environ", "a setting of a library, a time zone", _environment),
+    ("umask", "files for this user only", _value(_umask, os.umask)),
+    ("signal handlers", "a clean end", _signals),
+    ("warnings.filters", "no deprecation warnings", _warning_filters),
+    ("warnings.showwarning", "warnings into a log", _attribute(warnings, "showwarning")),
+    (
+        "logging.captureWarnings",
+        "warnings into a log",
+        _attribute(logging, "_warnings_showwarning"),
+    ),
+    (
+        "locale",
+        "names of months",
+        _value(
+            lambda: locale.setlocale(locale.LC_ALL),
+            lambda was: locale.setlocale(locale.LC_ALL, was),
+        ),
+    ),
+    ("event loop policy", "uvloop, or the selector loop on Windows", _loop_policy),
+    ("decimal context", "money with two places", _decimal_context),
+    (
+        "socket time-out",
+        "no call without a limit",
+        _value(socket.getdefaulttimeout, socket.setdefaulttimeout),
+    ),
+    (
+        "certificates",
+        "an unverified https",
+        _attribute(ssl, "_create_default_https_context"),
+    ),
+    ("random numbers", "the same ones each time", _seed),
+    (
+        "garbage collector",
+        "a faster start",
+        _value(gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
+    ),
+    (
+        "gc thresholds",
+        "a faster start",
+        _value(gc.get_threshold, lambda was: gc.set_threshold(*was)),
+    ),
+)
+
+
+@contextmanager
+def put_back() -> Iterator[None]:
+    """Put all of `KEPT` back after the block as it was before it."""
+    undone = [(what, look()) for what, _, look in KEPT]
+    try:
+        yield
+    finally:
+        for _, undo in reversed(undone):
+            with contextlib.suppress(Exception):
+                undo()

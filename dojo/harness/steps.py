@@ -1,0 +1,54 @@
+"""The steps of a task: each moment at which somebody else could look at what it has done so far."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from dojo.harness.environment import Stage
+from dojo.harness.exchange import Exchange
+from dojo.harness.holds import Hold, until
+
+
+class Steps:
+    """The steps of the tasks of an exchange."""
+
+    __slots__ = ("_scene",)
+
+    def __init__(self, scene: Stage) -> None:
+        self._scene = scene
+
+    async def of(self, exchange: Exchange) -> AsyncIterator[str]:
+        """Let an exchange that stopped at its response go on, and stop it before each statement and
+        commit, each change on the disk, and each image that it decodes; what it is that comes next.
+
+        What uses the database or the disk meanwhile must have finished before the next is asked
+        for.
+        """
+        holds = self._next()
+        exchange.release()
+        try:
+            while step := await _comes_to(exchange, holds):
+                yield step
+                # The next ones are there before it goes on, so that no step is missed.
+                before, holds = holds, self._next()
+                for hold in before:
+                    hold.release()
+        finally:
+            for hold in holds:
+                hold.release()
+        await exchange.until_finished()
+
+    def _next(self) -> list[Hold]:
+        statement = self._scene.database.hold_step(0)
+        statement.what = "a statement or a commit"
+        return [statement, self._scene.disk.hold_step(), self._scene.darkroom.hold()]
+
+
+async def _comes_to(exchange: Exchange, holds: list[Hold]) -> str:
+    """What an exchange is about to do next; empty where it has finished."""
+
+    def reached() -> list[str]:
+        return [hold.what for hold in holds if hold.reached]
+
+    await until(lambda: exchange.finished or bool(reached()))
+    return next(iter(reached()), "")

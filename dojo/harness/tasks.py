@@ -1,0 +1,125 @@
+"""The background tasks that a solution makes: where, of what, and whether they have run."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.background import BackgroundTask
+
+from dojo.harness.frames import Place, line_at, places_here, shortened
+from dojo.harness.timeline import Moments, owner, witness
+
+NAME = 60
+
+
+@dataclass(eq=False)
+class Added:
+    """One background task: the exchange it was made in, its function, and the line that made it."""
+
+    task: BackgroundTask
+    moments: Moments | None
+    place: Place | None
+    ran: bool = False
+
+    @property
+    def name(self) -> str:
+        return _name_of(self.task.func)
+
+    @property
+    def where(self) -> str:
+        return line_at(self.place) if self.place else "a line of a library"
+
+    def misfit(self) -> str:
+        """What is wrong with the function or its arguments, and how it is put right; empty where
+        nothing is."""
+        func = self.task.func
+        if not callable(func):
+            return (
+                f"add_task was given {_kind_of(func)} and not a function: add_task(f(x)) calls f "
+                f"at once and hands over its result; write add_task(f, x). The line: {self.where}"
+            )
+        try:
+            signature = inspect.signature(func)
+        except (TypeError, ValueError):
+            return ""
+        try:
+            signature.bind(*self.task.args, **self.task.kwargs)
+        except TypeError as error:
+            return (
+                f"the arguments of add_task do not fit {self.name}{signature}: {error}. "
+                f"The line: {self.where}"
+            )
+        return ""
+
+
+def _name_of(func: object) -> str:
+    return shortened(str(getattr(func, "__name__", None) or type(func).__name__), NAME)
+
+
+def _kind_of(value: object) -> str:
+    if inspect.iscoroutine(value):
+        return f"a coroutine (the result of calling {value.__name__})"
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+@dataclass
+class Tasks:
+    """All that were made in one spec."""
+
+    added: list[Added] = field(default_factory=list)
+
+    def of(self, exchange: int | None = None) -> list[Added]:
+        return [
+            added
+            for added in self.added
+            if exchange is None or (added.moments and added.moments.number == exchange)
+        ]
+
+    def known(self, task: object) -> Added | None:
+        return next((added for added in self.added if added.task is task), None)
+
+
+_tasks: Tasks | None = None
+_installed = False
+
+
+def use(tasks: Tasks | None) -> None:
+    global _tasks
+    _tasks = tasks
+
+
+def in_force() -> Tasks | None:
+    return _tasks
+
+
+def install() -> None:
+    """Note each background task of this process when it is made and when it runs; once is enough.
+
+    Only what Starlette does is looked at: the solution itself stays as it is.
+    """
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    make = BackgroundTask.__init__
+    run = BackgroundTask.__call__
+
+    @functools.wraps(make)
+    def noted_make(self: BackgroundTask, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        if _tasks is not None and witness() is not None:
+            places = places_here()
+            _tasks.added.append(Added(self, owner(), places[0] if places else None))
+
+    @functools.wraps(run)
+    async def noted_run(self: BackgroundTask) -> None:
+        added = _tasks.known(self) if _tasks is not None else None
+        if added is not None:
+            added.ran = True
+        await run(self)
+
+    BackgroundTask.__init__ = noted_make  # type: ignore[method-assign]
+    BackgroundTask.__call__ = noted_run  # type: ignore[method-assign]

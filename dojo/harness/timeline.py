@@ -1,0 +1,369 @@
+"""The ordered record of what happened in a spec, and on which thread."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+import re
+import sys
+import threading
+import weakref
+from collections.abc import Generator, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from dojo.harness.frames import Place, line_at, places_here, source_of, traceback_of
+
+ERRORS = 5
+MADE = "this spec made it fail"
+MOMENTS = ("request", "response", "finished")
+POOLS = ("AnyIO worker thread", "asyncio_")
+ENDPOINTS = (
+    "fastapi.routing",
+    "fastapi.dependencies",
+    "fastapi.concurrency",
+    "starlette.routing",
+    "starlette._exception_handler",
+)
+
+# The most that is kept: of sleeps in a row, and of all.
+SLEEPS = 100
+EVENTS = 10_000
+
+
+@dataclass(eq=False)
+class Moments:
+    """One exchange as its witnesses see it: its number, and whether its response has gone out.
+
+    A witness attributes what it sees to the exchange whose context it runs in (`here`).
+    """
+
+    number: int
+    name: str = ""
+    responded: bool = False
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened.
+
+    `blocking` says that it is work that keeps its thread busy, `on_loop` that this thread was the
+    event loop's, `after_response` that the exchange it belongs to had been sent, `in_middleware`
+    that a middleware was at work. `places` are the lines of the solution that were at it, innermost
+    first, and `origin` is what the solution had started by itself to do it.
+    """
+
+    kind: str
+    detail: str = ""
+    exchange: int | None = None
+    on_loop: bool = False
+    after_response: bool = False
+    blocking: bool = False
+    in_middleware: bool = False
+    places: tuple[Place, ...] = ()
+    origin: str = ""
+
+    @property
+    def blocks_the_loop(self) -> bool:
+        return self.blocking and self.on_loop and (self.after_response or self.in_middleware)
+
+    @property
+    def was_made(self) -> bool:
+        """Whether it is a failure that the spec has brought about itself."""
+        return self.detail.endswith(MADE)
+
+    def is_a(self, selector: str) -> bool:
+        """Whether `selector` names this event: a kind, or a kind and a part of the detail."""
+        kind, _, part = selector.partition(" ")
+        return self.kind == kind and part in self.detail
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.detail}".strip()
+
+
+class Order(list[str]):
+    """The selectors of the events that happened, in order; compare it with a list."""
+
+
+def _copying(thread: int) -> Generator[tuple[list[Event], int], Event | None, None]:
+    """A copy of a timeline that whoever tampers with it has no name for."""
+    events: list[Event] = []
+    while True:
+        event = yield events, thread
+        if event is not None:
+            events.append(event)
+
+
+@dataclass(slots=True)
+class Timeline:
+    """What happened, in order.
+
+    Any thread may add to it; `under_way` counts exchanges begun and not finished, and `in_flight`
+    are those whose app is at work. What goes on without end does not fill the memory: see `EVENTS`.
+    What a spec took exception to is `marked`, `compared` says how it failed, and `headline` what is
+    wrong where the spec has no words of its own. `errors` are what became of exceptions that did
+    not come out of the app, and the solution's parts of their tracebacks.
+    """
+
+    loop_thread: int = field(default_factory=threading.get_ident)
+    events: list[Event] = field(default_factory=list)
+    under_way: int = 0
+    in_flight: list[Moments] = field(default_factory=list)
+    marked: list[Event] = field(default_factory=list)
+    sleeps: int = 0
+    compared: list[str] = field(default_factory=list)
+    headline: str = ""
+    errors: list[tuple[str, list[str]]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _copy: Generator[tuple[list[Event], int], Event | None, None] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._copy = _copying(self.loop_thread)
+        next(self._copy)
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(list(self.events))
+
+    def record(
+        self,
+        kind: str,
+        detail: str = "",
+        *,
+        by: Moments | None = None,
+        on_loop: bool | None = None,
+        blocking: bool = False,
+        places: tuple[Place, ...] | None = None,
+        started: str | None = None,
+    ) -> Event:
+        """Add an event; what is not given is read off the thread and the context of the caller."""
+        if places is None:
+            places = places_here() if blocking else ()
+        by = by or owner()
+        on_loop = self.on_loop() if on_loop is None else on_loop
+        event = Event(
+            kind,
+            detail,
+            exchange=by.number if by else None,
+            on_loop=on_loop,
+            after_response=bool(by and by.responded),
+            blocking=blocking,
+            in_middleware=bool(by) and blocking and on_loop and _in_middleware(),
+            places=places,
+            origin=origin.get() if started is None else started,
+        )
+        with self._lock:
+            # How often somebody slept in a row, while nothing else happened.
+            self.sleeps = self.sleeps + 1 if kind == "sleep" else 0
+            if self.sleeps <= SLEEPS and len(self.events) < EVENTS:
+                self.events.append(event)
+                self._copy.send(event)
+        return event
+
+    def note_error(self, error: BaseException, became: str) -> None:
+        """Keep what `became` of an exception that does not come out of the app, and its traceback
+        as text.
+
+        The exception itself would keep alive everything that the failing function held open.
+        """
+        rows = traceback_of(error)
+        if rows and (became, rows) not in self.errors and len(self.errors) < ERRORS:
+            self.errors.append((became, rows))
+
+    def is_untouched(self) -> bool:
+        """Whether it is as it was recorded, with nothing taken out, put in or retouched."""
+        with self._lock:
+            events, thread = self._copy.send(None)
+            return (
+                self.loop_thread == thread
+                and len(self.events) == len(events)
+                and all(map(operator.is_, self.events, events))
+            )
+
+    def on_loop(self) -> bool:
+        return threading.get_ident() == self.loop_thread
+
+    def of(self, selector: str) -> list[str]:
+        """The details of all events that `selector` names, in order."""
+        return [event.detail for event in self if event.is_a(selector)]
+
+    def order(self, *selectors: str) -> Order:
+        """Which of `selectors` happened, in order, runs of the same one counted once.
+
+        A selector is a kind of event (`mail`) or a kind and a part of its detail (`commit
+        inventory`).
+        """
+        seen = Order()
+        for event in self:
+            for selector in selectors:
+                if event.is_a(selector):
+                    if not seen or seen[-1] != selector:
+                        seen.append(selector)
+                    break
+        return seen
+
+    def mark_disorder(self, happened: list[str], expected: list[str]) -> None:
+        """Mark the events that stand where something else was expected, for whoever reads the
+        timeline."""
+        for was, should in zip(happened, [*expected, *[""] * len(happened)], strict=False):
+            if was != should:
+                self.marked = [event for event in self if event.is_a(was)]
+                return
+
+    def early(self, selector: str, message: str) -> str:
+        """Mark what came before its response; gives `message` back, the text of an assert, with
+        what is known about the reason."""
+        self.marked = [event for event in self if event.is_a(selector) and not event.after_response]
+        return "\n".join([message, *(f"likely    {why_early(e)}" for e in self.marked[:1])])
+
+    def on_the_loop(self) -> list[str]:
+        """What kept the event loop busy, also before the response, and in an endpoint."""
+        return [
+            str(event)
+            for event in self
+            if event.blocking and event.on_loop and event.exchange is not None
+        ]
+
+    def blocked(self) -> list[str]:
+        """What kept the event loop busy inside a task or a middleware: it should be nothing."""
+        return [str(event) for event in self if event.blocks_the_loop]
+
+
+def why_early(event: Event) -> str:
+    """Why something came before its response, as far as it was seen."""
+    if event.origin:
+        return (
+            f"it ran in {event.origin}. What your code starts itself begins before the response, "
+            "and nobody waits for it: hand the function to background_tasks.add_task instead"
+        )
+    callers = [p for p in event.places if not PASSES_ON.search(source_of(p))]
+    if not callers:
+        return "it was done in the endpoint: hand the function to background_tasks.add_task"
+    place = callers[-1]
+    called = CALLED.search(source_of(place))
+    if called:
+        return (
+            f"{line_at(place)} calls {called[1]} at once and hands add_task its result: "
+            f"write add_task({called[1]}, ...), with the arguments behind the function"
+        )
+    return (
+        f"it was done at {line_at(place)}, so the client had to wait for it: "
+        "hand the function to background_tasks.add_task, do not call it"
+    )
+
+
+PASSES_ON = re.compile(r"\b(?:call_next|app)\(")
+CALLED = re.compile(r"\badd_task\(\s*(\w+)\(")
+
+origin: ContextVar[str] = ContextVar("origin", default="")
+here: ContextVar[Moments | None] = ContextVar("here", default=None)
+_threads: dict[int, Moments] = {}
+_tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], Moments] = weakref.WeakKeyDictionary()
+_workers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+_current: Timeline | None = None
+
+
+def witness() -> Timeline | None:
+    """The timeline of the spec that runs now, if one does."""
+    return _current
+
+
+def watch(timeline: Timeline | None) -> None:
+    """Make `timeline` the one that the observers write to."""
+    global _current
+    _current = timeline
+    _threads.clear()
+
+
+def owner() -> Moments | None:
+    """The exchange on whose behalf the caller works, if any.
+
+    By its context, its thread, or the task that it is in: a context can be left. A worker that the
+    lifespan has started works for the exchange that is in flight; where there are several, it is
+    nobody knows which of them, number 0, which has responded when all of them have.
+    """
+    return bound() or _one_in_flight()
+
+
+def bound() -> Moments | None:
+    """The exchange that has started the caller, if one has."""
+    return here.get() or _threads.get(threading.get_ident()) or _owner_of_task()
+
+
+def _owner_of_task() -> Moments | None:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
+    return _tasks.get(task) if task is not None else None
+
+
+def _one_in_flight() -> Moments | None:
+    in_flight = list(_current.in_flight) if _current is not None else []
+    if not in_flight or not by_the_solution():
+        return None
+    if len(in_flight) == 1:
+        return in_flight[0]
+    return Moments(0, responded=all(moments.responded for moments in in_flight))
+
+
+def by_the_solution() -> bool:
+    """Whether code of a solution is at work here that no spec has called."""
+    thread = threading.current_thread()
+    if thread in _workers or thread.name.startswith(POOLS):
+        return True
+    found = False
+    for frame in _frames():
+        found = found or _is_the_solutions(frame)
+        if found and frame.f_code.co_filename.rpartition("/")[2].startswith("test_k"):
+            return False
+    return found
+
+
+def _in_middleware() -> bool:
+    """Whether a middleware is at work on the event loop: a solution's code that was called by
+    neither the routing nor a background task."""
+    found = False
+    for frame in _frames():
+        if _is_the_solutions(frame):
+            found = True
+        elif found:
+            name = str(frame.f_globals.get("__name__", ""))
+            if name.startswith(ENDPOINTS):
+                return frame.f_code.co_name == "sender"
+            # FastAPI's own middlewares, whose modules come and go, say nothing.
+            if name.startswith("starlette."):
+                return name != "starlette.background"
+    return False
+
+
+def _frames() -> Iterator[FrameType]:
+    """The frames of the calling thread, the innermost first."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_the_solutions(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("katas.k")
+
+
+def task_works_for(task: asyncio.Task[Any] | None, moments: Moments) -> None:
+    """Say on whose behalf a task works, whatever context it runs something in."""
+    if task is not None:
+        _tasks[task] = moments
+
+
+def work_for(moments: Moments | None) -> None:
+    """Say on whose behalf a thread works that inherits no context."""
+    if moments is None:
+        _threads.pop(threading.get_ident(), None)
+    else:
+        _threads[threading.get_ident()] = moments
+
+
+def works_for_the_app(thread: threading.Thread) -> None:
+    """Say that a thread is the solution's, and no exchange's."""
+    _workers.add(thread)

@@ -1,0 +1,101 @@
+"""The observer of Pillow: when pixels are decoded, and image work on the event loop's thread."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from dojo.harness.holds import Hold
+from dojo.harness.timeline import owner, witness
+
+WORK = (
+    "convert",
+    "crop",
+    "filter",
+    "paste",
+    "quantize",
+    "reduce",
+    "resize",
+    "rotate",
+    "save",
+    "thumbnail",
+    "transform",
+    "transpose",
+)
+
+
+class Darkroom:
+    """Where the images of one spec are decoded."""
+
+    __slots__ = ("_dark", "_hold")
+
+    def __init__(self) -> None:
+        self._dark = False
+        self._hold: Hold | None = None
+
+    def go_dark(self) -> None:
+        """From now on no pixels can be decoded, as if each file ended behind its header.
+
+        A spec that only asks whether somebody tries to decode them has them at no cost.
+        """
+        self._dark = True
+
+    def hold(self, limit: int = 1) -> Hold:
+        """Hold the next `limit` images just before their pixels are decoded."""
+        self._hold = Hold("the decoding of the image", limit)
+        return self._hold
+
+    def decoding(self, image: Any) -> None:
+        timeline = witness()
+        if timeline is None or owner() is None:
+            return
+        if self._hold is not None:
+            self._hold.stop_here()
+        timeline.record("decode", f"{image.width}x{image.height} {image.format}", blocking=True)
+        if self._dark:
+            raise OSError("image file is truncated (made so by this spec)")
+
+
+_darkroom: Darkroom | None = None
+_installed = False
+
+
+def use(darkroom: Darkroom | None) -> None:
+    """Make `darkroom` the one in force."""
+    global _darkroom
+    _darkroom = darkroom
+
+
+def install() -> None:
+    """Observe Pillow in this process; once is enough."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    from PIL import Image, ImageFile
+
+    load = ImageFile.ImageFile.load
+
+    @functools.wraps(load)
+    def noted_load(self: Any) -> Any:
+        if _darkroom is not None and self.tile:
+            _darkroom.decoding(self)
+        return load(self)
+
+    ImageFile.ImageFile.load = noted_load  # type: ignore[method-assign]
+    Image.open = _noted("open", Image.open)
+    for name in WORK:
+        setattr(Image.Image, name, _noted(name, getattr(Image.Image, name)))
+
+
+def _noted(name: str, work: Any) -> Any:
+    """`work`, which is noted where it keeps the event loop busy."""
+
+    @functools.wraps(work)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        timeline = witness()
+        if timeline is not None and timeline.on_loop() and owner() is not None:
+            timeline.record("image", name, blocking=True)
+        return work(*args, **kwargs)
+
+    return noted

@@ -1,0 +1,147 @@
+"""The observer of logging, and the undoing of what a solution does to `logging`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from dojo.harness.timeline import witness
+
+LOGGER = "kata"
+
+
+class Logs:
+    """What was logged to the logger `kata`: level names and texts, not the records.
+
+    A record would keep the exception alive, and with it everything that the failing function held
+    open.
+    """
+
+    __slots__ = ("elsewhere", "seen", "too_low")
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, str]] = []
+        self.elsewhere: list[str] = []
+        self.too_low: list[str] = []
+
+    def listen_to_all(self) -> None:
+        """From now on no record of the solution is left out because its level is low: what it logs
+        on another logger than `kata` is in `elsewhere`, and what it logs on `kata` below WARNING
+        while it handles an exception is in `too_low`."""
+        logging.disable(logging.NOTSET)
+        logging.root.setLevel(1)
+
+    def note(self, record: logging.LogRecord) -> None:
+        text = _text(record)
+        self.seen.append((record.levelno, text))
+        if record.levelno < logging.WARNING and sys.exc_info()[0] is not None:
+            self.too_low.append(f"{record.levelname} {text}"[:200])
+        timeline = witness()
+        if timeline is not None:
+            timeline.record("log", f"{record.levelname} {text}"[:120])
+
+    @property
+    def failures(self) -> list[str]:
+        """The texts of all records of level WARNING or above."""
+        return [text for level, text in self.seen if level >= logging.WARNING]
+
+
+@contextmanager
+def logging_observed() -> Iterator[Logs]:
+    """Listen to the logger `kata`, and put all loggers back afterwards as they were.
+
+    Not by a handler: a solution that configures logging would take it away.
+    """
+    before = {name: _state(logger) for name, logger in _loggers().items()}
+    disabled = logging.root.manager.disable
+    logs = Logs()
+    call_handlers = logging.Logger.callHandlers
+
+    def note_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+        _note_exception(record)
+        if _is_the_katas(logger.name):
+            logs.note(record)
+        elif _by_the_solution():
+            logs.elsewhere.append(f"{logger.name}: {record.levelname} {_text(record)}"[:200])
+        call_handlers(logger, record)
+
+    logging.Logger.callHandlers = note_and_call_handlers  # type: ignore[method-assign,assignment]
+    try:
+        yield logs
+    finally:
+        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]
+        logging.disable(disabled)
+        for name, changed in _loggers().items():
+            _put_back(changed, before.get(name))
+        _forget_the_katas()
+
+
+def _note_exception(record: logging.LogRecord) -> None:
+    """Keep the exception that a record is about, or that was being handled meanwhile."""
+    given = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    error = given or sys.exc_info()[1]
+    timeline = witness()
+    if timeline is not None and error is not None:
+        timeline.note_error(error, "was only logged")
+
+
+def _is_the_katas(name: str) -> bool:
+    return name.partition(".")[0] == LOGGER
+
+
+def _text(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):
+        return str(record.msg)
+
+
+def _by_the_solution() -> bool:
+    """Whether it is the solution that logs, and no library that it uses."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and _module(frame).partition(".")[0] == "logging":
+        frame = frame.f_back
+    return frame is not None and _module(frame).startswith("katas.k")
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _forget_the_katas() -> None:
+    """Let the next solution make the logger anew: `dictConfig` disables loggers that exist."""
+    known = logging.root.manager.loggerDict
+    for name in [name for name in known if _is_the_katas(name)]:
+        del known[name]
+
+
+State = tuple[list[logging.Handler], int, bool, bool]
+
+
+def _loggers() -> dict[str, logging.Logger]:
+    known = logging.root.manager.loggerDict
+    named = {n: logger for n, logger in known.items() if isinstance(logger, logging.Logger)}
+    return {"": logging.root, **named}
+
+
+def _state(logger: logging.Logger) -> State:
+    return list(logger.handlers), logger.level, logger.propagate, logger.disabled
+
+
+def _put_back(logger: logging.Logger, state: State | None) -> None:
+    state = state or ([], logging.NOTSET, True, False)
+    if state == _state(logger):
+        return
+    handlers, level, propagate, disabled = state
+    for handler in list(logger.handlers):
+        if handler not in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+    for handler in handlers:
+        logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = propagate
+    logger.disabled = disabled

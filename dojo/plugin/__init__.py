@@ -1,0 +1,1 @@
+"""The pytest plugin: fixtures, time limits, and what a red spec says."""

@@ -1,0 +1,276 @@
+"""What lies behind a red spec: a request that no route takes, an exception, a task that never
+ran."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.routing import Match, Route
+
+from dojo.harness import frames
+from dojo.harness.environment import Stage
+from dojo.harness.exchange import Exchange, NoResponse, Status
+from dojo.harness.tasks import Added
+from dojo.harness.timeline import Event, Order, Timeline, why_early
+from dojo.plugin.values import plain
+
+BODY = 300
+MISTAKES = (AttributeError, ImportError, NameError, RecursionError, TypeError)
+CHANGING = (
+    (re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8}[0-9a-fA-F-]*\b"), "#"),
+    (re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""), "'…'"),
+    (re.compile(r"\d+"), "#"),
+)
+
+
+@dataclass
+class Cause:
+    """Something that makes specs fail, whatever they are about.
+
+    Two specs with the same `key` fail for one reason. `message` is empty where the spec's own says
+    it better.
+    """
+
+    key: str
+    message: str = ""
+    details: list[str] = field(default_factory=list)
+
+
+def alike(text: str) -> str:
+    """A text without what differs from one run, or one case, to the next."""
+    for pattern, instead in CHANGING:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def cause_of(error: BaseException, scene: Stage | None) -> Cause | None:
+    """What lies behind an assertion that failed, as far as it was seen."""
+    if isinstance(error, NoResponse):
+        return _of_an_exception(error.cause) if error.cause is not None else None
+    if not isinstance(error, AssertionError):
+        return _of_an_exception(error)
+    if scene is None or scene.client is None:
+        return None
+    exchanges = scene.client.exchanges
+    for exchange in exchanges:
+        if exchange.left_behind:
+            said_already = str(error).startswith(exchange.left_behind)
+            return Cause(
+                alike(exchange.left_behind.partition(": ")[2]),
+                "" if said_already else exchange.left_behind,
+            )
+        unserved = _unserved(exchange)
+        if unserved is not None:
+            return unserved
+    if any(event.was_made for event in scene.timeline):
+        return None
+    for exchange in exchanges:
+        if exchange.raised is not None and not exchange.may_raise:
+            return _of_a_task(exchange.raised, scene)
+        idle = [added for added in scene.tasks.of(exchange.number) if not added.ran]
+        if idle and exchange.finished and exchange.raised is None and int(exchange.status) < 400:
+            return Cause(
+                f"never ran {idle[0].where}",
+                f"the background task {idle[0].name} was made and never ran",
+                [f"likely    {_why_idle(idle[0])}"],
+            )
+    for became, rows in scene.timeline.errors:
+        if rows[-1].partition(":")[0] in [mistake.__name__ for mistake in MISTAKES]:
+            return Cause(alike(rows[-1]), f"an exception {became}: {rows[-1]}")
+    return None
+
+
+def _of_an_exception(error: BaseException) -> Cause:
+    place = frames.place_of(error)
+    return Cause(f"{type(error).__name__} at {place or alike(str(error))}")
+
+
+def _of_a_task(error: BaseException, scene: Stage) -> Cause:
+    added = _task_of(error, scene)
+    said = frames.said_by(error)
+    name = f"the background task {added.name}" if added else "what comes after the response"
+    if added and not callable(added.task.func):
+        name = "a background task"
+    details = [f"likely    {advice}"] if added and (advice := added.misfit()) else []
+    if added and not details and frames.place_of(error) is None:
+        details = [f"the task was added at {added.where}"]
+    place = frames.place_of(error) or alike(said)
+    return Cause(f"{type(error).__name__} at {place}", f"{name} failed: {said}", details)
+
+
+def _task_of(error: BaseException, scene: Stage) -> Added | None:
+    """The background task that an exception came out of."""
+    tb = error.__traceback__
+    found = None
+    while tb is not None:
+        found = scene.tasks.known(tb.tb_frame.f_locals.get("self")) or found
+        tb = tb.tb_next
+    return found
+
+
+def _unserved(exchange: Exchange) -> Cause | None:
+    """Why the app did not take a request; None where it did, or a spec wanted it to be refused."""
+    status = exchange.status
+    if status.expected or not exchange.responded:
+        return None
+    if int(status) in (404, 405) and not _is_served(exchange):
+        return Cause(
+            f"{status} {exchange.name}",
+            f"{exchange.name} got {status:d}: your app has no such route",
+            [f"likely    {_near_routes(exchange)}"],
+        )
+    if int(status) == 422:
+        return Cause(f"422 {[_shown_error(e) for e in _errors(exchange)]}")
+    return None
+
+
+def _routes(exchange: Exchange) -> list[Route]:
+    return [route for route in getattr(exchange.app, "routes", ()) if isinstance(route, Route)]
+
+
+def _is_served(exchange: Exchange) -> bool:
+    scope = {
+        "type": "http",
+        "method": exchange.request.method,
+        "path": exchange.request.url.path,
+        "root_path": "",
+    }
+    return any(route.matches(scope)[0] == Match.FULL for route in _routes(exchange))
+
+
+def _near_routes(exchange: Exchange) -> str:
+    own = [
+        f"{method} {route.path}"
+        for route in _routes(exchange)
+        if route.include_in_schema
+        for method in sorted(route.methods or ())
+        if method != "HEAD"
+    ]
+    if not own:
+        return (
+            "your app has no routes at all: is the endpoint decorated with @app.post or @app.get?"
+        )
+    near = difflib.get_close_matches(exchange.name, own, n=3, cutoff=0.6) or own[:6]
+    return f"your app has {', '.join(near)}: is the path or the method another one?"
+
+
+def response_lines(value: object, expected: object) -> list[str]:
+    """The responses whose statuses are in `value` and not as expected, with what they say."""
+    lines: list[str] = []
+    for status, should in _statuses(value, expected):
+        if status.exchange is not None and int(status) != should:
+            lines += _response(status.exchange)
+    return lines
+
+
+def _statuses(value: object, expected: object) -> Iterator[tuple[Status, object]]:
+    if isinstance(value, Status):
+        yield value, expected
+    elif isinstance(value, list | tuple):
+        others = expected if isinstance(expected, list | tuple) else []
+        for number, entry in enumerate(value):
+            yield from _statuses(entry, others[number] if number < len(others) else None)
+
+
+def _response(exchange: Exchange) -> list[str]:
+    lines = [f"response  {exchange.status:d} to {exchange.name}{body_of(exchange)}"]
+    for error in _errors(exchange):
+        lines.append(f"refused   {_shown_error(error)}")
+    for error in _errors(exchange):
+        name = (error.get("loc") or [""])[-1]
+        if error.get("type") == "missing" and "task" in str(name):
+            lines.append(
+                f"likely    `{name}` has no type, so FastAPI takes it for a part of the request: "
+                f"write `{name}: BackgroundTasks`"
+            )
+    return lines
+
+
+def body_of(exchange: Exchange) -> str:
+    """The body of a response after a colon; empty where there is none, or it is told elsewhere."""
+    if not exchange.body or _errors(exchange):
+        return ""
+    return f": {frames.shortened(exchange.body.decode('utf-8', 'replace'), BODY)}"
+
+
+def _errors(exchange: Exchange) -> list[dict[str, Any]]:
+    """What FastAPI lists of a request that it refused with 422."""
+    body = exchange.json() if int(exchange.status) == 422 else None
+    detail = body.get("detail") if isinstance(body, dict) else None
+    return [e for e in detail if isinstance(e, dict)] if isinstance(detail, list) else []
+
+
+def _shown_error(error: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in error.get("loc") or ())
+    given = f", and was {plain(error['input'])}" if error.get("input") is not None else ""
+    return f"{where}: {error.get('msg', '')}{given}"
+
+
+def why_disorder(
+    happened: Order, expected: list[str], timeline: Timeline, tasks: list[Added]
+) -> tuple[str, str]:
+    """What is wrong with the order in which events came, and why, as far as it was seen."""
+    missing = [name for name in expected if name not in happened]
+    if missing:
+        return f"there was no {missing[0]!r}", _why_missing(tasks)
+    if "response" in expected:
+        late = expected[expected.index("response") :]
+        early = [name for name in happened[: happened.index("response")] if name in late]
+        for event in timeline:
+            if early and event.is_a(early[0]):
+                return f"{early[0]!r} came before the response", why_early(event)
+    twice = next((name for name in happened if happened.count(name) > 1), None)
+    return (
+        f"{twice!r} came more than once" if twice else "the jobs came in another order",
+        _why_in_this_order(happened, timeline, tasks),
+    )
+
+
+def _why_in_this_order(happened: Order, timeline: Timeline, tasks: list[Added]) -> str:
+    own = next((e for e in _events(timeline, happened) if e.origin and e.after_response), None)
+    if own is not None:
+        return (
+            f"{own.kind!r} ran in {own.origin}: what your code starts itself runs at the same time "
+            "as the rest. Give the jobs to add_task one after another, or await one before the next"
+        )
+    ran = [added for added in tasks if added.ran]
+    if len(ran) == 1:
+        return f"one background task, {ran[0].name}, does all of it: look at the order in there"
+    lines = "; ".join(added.where for added in ran[:4])
+    return f"tasks run in the order in which they are added, and they were added like this: {lines}"
+
+
+def _events(timeline: Timeline, names: list[str]) -> Iterator[Event]:
+    return (event for event in timeline if any(event.is_a(name) for name in names))
+
+
+def _why_idle(added: Added) -> str:
+    return (
+        "only the BackgroundTasks that FastAPI hands to the endpoint, or that a response carries "
+        f"as its `background`, are run. The line: {added.where}"
+    )
+
+
+def _why_missing(tasks: list[Added]) -> str:
+    if not tasks:
+        return "no background task was made: add_task was never called"
+    idle = next((added for added in tasks if not added.ran), None)
+    if idle is not None:
+        return f"the task {idle.name} was made and never ran: {_why_idle(idle)}"
+    wrong = next((said for added in tasks if (said := added.misfit())), "")
+    if wrong:
+        return wrong
+    silent = next((added for added in tasks if added.name == "<lambda>"), None)
+    if silent is not None:
+        return (
+            "a lambda that calls an `async def` function only makes a coroutine, which nobody "
+            f"awaits: give add_task the function itself. The line: {silent.where}"
+        )
+    return (
+        f"the task {tasks[-1].name} ran: does it do the work, or hand it to something that nobody "
+        "waits for?"
+    )

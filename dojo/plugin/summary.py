@@ -1,0 +1,159 @@
+"""The board: how the specs of all katas went, and which light each kata has."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dojo.catalogue import Kata
+from dojo.plugin.failures import Finding, title_of
+from dojo.plugin.terminal import Screen
+from dojo.solutions import Solutions
+
+
+class Score:
+    """How the specs of one kata went."""
+
+    def __init__(self, kata: Kata) -> None:
+        self.kata = kata
+        self.expected: dict[str, None] = {}
+        self.passed: set[str] = set()
+        self.red: dict[str, Finding | None] = {}
+
+    @property
+    def ran(self) -> bool:
+        return bool(self.passed or self.red)
+
+    @property
+    def marks(self) -> dict[str, bool | None]:
+        """For each test function, in the order of the file, whether it passed; None where it did
+        not run, or not whole. One that is run with several values passes with all of them."""
+        nodes: dict[str, list[str]] = {name: [] for name in self.kata.spec_names}
+        for node in self.specs:
+            nodes.setdefault(_name_of(node), []).append(node)
+        return {name: self._passed(ran) for name, ran in nodes.items()}
+
+    def _passed(self, nodes: list[str]) -> bool | None:
+        if any(node in self.red for node in nodes):
+            return False
+        return True if nodes and self.passed.issuperset(nodes) else None
+
+    @property
+    def specs(self) -> list[str]:
+        """Node ids in the order of the spec file, whatever order they ran in."""
+        names = list(self.kata.spec_names)
+
+        def place(node: str) -> int:
+            name = _name_of(node)
+            return names.index(name) if name in names else len(names)
+
+        return sorted({**self.expected, **dict.fromkeys([*self.red, *self.passed])}, key=place)
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [
+            self.red[node] or _unexplained(self.kata, node)
+            for node in self.specs
+            if node in self.red
+        ]
+
+    @property
+    def light(self) -> str:
+        """Green, red, amber or grey; `part` where all that ran passed, and not all ran."""
+        lights = {found.light for found in self.findings}
+        if "amber" in lights:
+            return "amber"
+        if lights == {"grey"} and not self.passed:
+            return "grey"
+        if self.red:
+            return "red"
+        return "green" if all(self.marks.values()) else "part"
+
+
+def _name_of(node: str) -> str:
+    return node.partition("[")[0].rpartition("::")[2]
+
+
+def _unexplained(kata: Kata, node: str) -> Finding:
+    title = title_of(node.rpartition("::")[2])
+    return Finding(kata.name, title, message="it did not end as a spec should", node=node)
+
+
+class Board:
+    """A plugin that collects the reports of specs, and shows them in its own way."""
+
+    def __init__(self, katas: dict[str, Kata], solutions: Solutions, config: pytest.Config) -> None:
+        self.scores = {name: Score(kata) for name, kata in katas.items()}
+        self.solutions = solutions
+        self.config = config
+
+    def expect(self, nodes: Iterable[str]) -> None:
+        for node in nodes:
+            score = self._score(node)
+            if score is not None:
+                score.expected[node] = None
+
+    def _score(self, node: str) -> Score | None:
+        file = Path(node.partition("::")[0])
+        score = self.scores.get(file.name.removeprefix("test_").removesuffix(".py"))
+        return score if score and file.parent.name == "tests" else None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        score = self._score(report.nodeid)
+        if score is None:
+            return
+        if report.failed:
+            data = getattr(report, "finding", None)
+            score.passed.discard(report.nodeid)
+            score.red.setdefault(report.nodeid, Finding.read(data) if data else None)
+        elif report.skipped:
+            score.red.setdefault(report.nodeid, None)
+        elif report.when == "call" and report.nodeid not in score.red:
+            score.passed.add(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, None, None]:
+        """Show red specs in the dojo's way, unless pytest's own was asked for with `--tb`."""
+        if not any(score.ran for score in self.scores.values()):
+            return (yield)
+        if self.config.getoption("tbstyle") != "auto":
+            yield
+            Screen(self, terminalreporter).show_board()
+            return None
+        stats = terminalreporter.stats
+        taken = {}
+        for outcome in ("failed", "error"):
+            taken[outcome] = stats.get(outcome, [])
+            stats[outcome] = [r for r in taken[outcome] if not hasattr(r, "finding")]
+        lines_asked_for = _lines_are_asked_for(self.config)
+        if lines_asked_for:
+            listed, terminalreporter.reportchars = terminalreporter.reportchars, ""
+        try:
+            yield
+        finally:
+            for outcome, reports in taken.items():
+                stats[outcome] = reports
+                if not reports:
+                    del stats[outcome]
+        screen = Screen(self, terminalreporter)
+        screen.show_details()
+        if lines_asked_for:
+            terminalreporter.reportchars = listed
+            terminalreporter.short_test_summary()
+        screen.show_board()
+        return None
+
+    def started(self) -> list[Score]:
+        return [score for score in self.scores.values() if score.ran]
+
+
+def _lines_are_asked_for(config: pytest.Config) -> bool:
+    """Whether somebody wants pytest's line of each red spec: `-rf`."""
+    named = any(str(arg).startswith("-r") for arg in config.invocation_params.args)
+    return named or config.getoption("reportchars") != _DEFAULT_REPORT
+
+
+_DEFAULT_REPORT = "fE"  # what pytest lists where nothing is said

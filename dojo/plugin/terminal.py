@@ -1,0 +1,273 @@
+"""What a run writes to the terminal at its end: the details of red specs, the board, and what to do
+next."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from textwrap import shorten, wrap
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dojo.harness import frames
+from dojo.plugin.causes import alike
+from dojo.plugin.failures import Finding
+
+if TYPE_CHECKING:
+    from dojo.plugin.summary import Board, Score
+
+COLOURS: dict[str, dict[str, bool]] = {
+    "green": {"green": True, "bold": True},
+    "red": {"red": True, "bold": True},
+    "amber": {"yellow": True, "bold": True},
+    "grey": {"light": True},
+    "part": {"light": True},
+}
+LABEL = 10
+NAMED = 6
+MANY = 3
+
+
+class Screen:
+    """What is written to the terminal."""
+
+    def __init__(self, board: Board, reporter: Any) -> None:
+        self.board = board
+        self.scores = board.started()
+        self.tw = reporter._tw
+        self.config = board.config
+        self.verbose = self.config.getoption("verbose") > 0
+        encoding = getattr(getattr(self.tw, "_file", None), "encoding", None) or "utf-8"
+        try:
+            "✓✗·●…".encode(encoding)
+        except (UnicodeEncodeError, LookupError):
+            self.yes, self.no, self.idle, self.dot, self.cut = ".", "x", "-", "*", "..."
+        else:
+            self.yes, self.no, self.idle, self.dot, self.cut = "✓", "✗", "·", "●", "…"
+
+    def _line(self, text: str = "", **markup: bool) -> None:
+        self.tw.line(text.replace("…", self.cut), **markup)
+
+    # ----- the details
+
+    def show_details(self) -> None:
+        asked = self.verbose or _files_named(self.config)
+        begun = [score for score in self.scores if score.light in ("red", "amber")]
+        chosen = [s for s in self.scores if s.red] if asked else begun[:1]
+        for score in chosen:
+            self._line()
+            self.tw.sep("-", f"{score.kata.number} {score.kata.title}")
+            groups = grouped(score.findings)
+            self._show_what_is_common(groups, len(score.findings))
+            for group in groups:
+                self._show_group(group)
+
+    def _show_what_is_common(self, groups: list[list[Finding]], red: int) -> None:
+        first = groups[0]
+        if first[0].cause and MANY <= len(first) < red:
+            self._line()
+            self._wrapped(f"{len(first)} of these {red} fail for one reason. Begin with it:", "")
+
+    def _show_group(self, group: list[Finding]) -> None:
+        self._line()
+        first = group[0]
+        one_reason = bool(first.cause) and not self.verbose
+        named = group[:1] if one_reason else group if self.verbose else group[:NAMED]
+        for found in named:
+            self._line(f"{self.no} {_sentence(found.title)}", red=True, bold=True)
+        if len(named) < len(group):
+            left = len(group) - len(named)
+            self._line(
+                f"  and {left} more spec{'s' * (left > 1)} for the same reason"
+                f"{'' if self.verbose else ' (-v names them)'}"
+            )
+        if first.why and len(group) == 1:
+            self._wrapped(first.why, "  ", light=True)
+        self._line()
+        self._show_finding(first, several=len(group) > 1)
+
+    def _show_finding(self, found: Finding, *, several: bool) -> None:
+        self._wrapped(found.message, "  ", bold=True)
+        for line in found.details:
+            self._wrapped(line, "  ")
+        if found.frames:
+            self._line("  your code", light=True)
+            for line in found.frames:
+                self._wrapped(line, "    ", yellow=True)
+        if found.timeline and found.light == "red":
+            of = f" of: {found.title}" if several else ""
+            self._wrapped(f"timeline{of}", "  ", light=True)
+            for line in found.timeline:
+                self._line(f"  {self._fitting(line)}", red=line.startswith(">"))
+        if found.printed:
+            self._line("  printed", light=True)
+            for line in found.printed.splitlines():
+                self._line(f"    {line}")
+        if found.where:
+            self._line(f"  the spec   {found.where}", light=True)
+        if found.node and found.light == "red":
+            self._line(f"  run alone  {self._command(found)}", light=True)
+
+    def _command(self, found: Finding) -> str:
+        """How to run one spec, so that it can be copied and pasted."""
+        file, _, name = found.node.partition("::")
+        return self._pytest(f"{_shown(self.config.rootpath / file)}::{name}")
+
+    def _pytest(self, what: str) -> str:
+        """The command that runs `what` against the solutions of this run."""
+        solutions = self.config.getoption("--solutions")
+        return " ".join(
+            [
+                # `run.py` was typed, and is to be typed
+                os.environ.get("DOJO_PYTEST", "pytest"),
+                *([f"--solutions={shlex.quote(str(solutions))}"] if solutions else []),
+                shlex.quote(what),
+            ]
+        )
+
+    def _fitting(self, line: str) -> str:
+        """A row of the timeline, which is cut where it would be wrapped, its thread kept."""
+        room = self.tw.fullwidth - 2
+        if len(line) <= room:
+            return line
+        head, _, thread = line.rpartition("  ")
+        if thread.strip() in ("event loop", "worker thread"):
+            keep = room - len(thread.strip()) - 1
+            return f"{frames.shortened(head.rstrip(), keep):<{keep}} {thread.strip()}"
+        place, tick, source = line.partition(" `")
+        indent = " " * (len(line) - len(line.lstrip()))
+        if tick and line.lstrip().startswith("at "):
+            return f"{place}\n  {indent}   `{frames.shortened(source, room - len(indent) - 4)}"
+        return frames.shortened(line, room)
+
+    def _wrapped(self, text: str, indent: str, **markup: bool) -> None:
+        """Text in lines; what follows a label is aligned behind it, and so are further lines."""
+        text, *further = text.splitlines() or [""]
+        label = text[:LABEL]
+        hanging = " " * LABEL if label.endswith("  ") and label[0] != " " else ""
+        deeper = " " * (len(text) - len(text.lstrip()))
+        lines = wrap(
+            text,
+            max(20, self.tw.fullwidth - 1),
+            initial_indent=indent,
+            subsequent_indent=indent + (hanging or deeper),
+            break_on_hyphens=False,
+            break_long_words=False,
+            drop_whitespace=True,
+            replace_whitespace=False,
+        )
+        for line in lines:
+            self._line(line, **markup)
+        for line in further:
+            self._wrapped(line, indent + hanging, **markup)
+
+    # ----- the board
+
+    def show_board(self) -> None:
+        self.tw.line()
+        self.tw.sep("=", "the board")
+        marks = [self._marks(score) for score in self.scores]
+        counts = [_count(score) for score in self.scores]
+        taken = max(map(len, marks)) + max(map(len, counts)) + len("* amber k01      ")
+        room = max(20, self.tw.fullwidth - 1 - taken)
+        titles = [shorten(s.kata.title, room, placeholder=" ...") for s in self.scores]
+        width = max(map(len, titles))
+        for score, title, mark, count in zip(self.scores, titles, marks, counts, strict=True):
+            self.tw.write(f"{self.dot} {score.light:<6}", **COLOURS[score.light])
+            self.tw.write(f"{score.kata.number}  {title:<{width}}  ")
+            self.tw.line(f"{mark}  {count}")
+        self.tw.line()
+        self._show_next()
+
+    def _marks(self, score: Score) -> str:
+        signs = {True: self.yes, False: self.no, None: self.idle}
+        return "".join(signs[passed] for passed in score.marks.values())
+
+    def _show_next(self) -> None:
+        left = [score for score in self.scores if score.light not in ("green", "part")]
+        begun = [score for score in left if score.light != "grey"]
+        if not left:
+            self._show_what_is_done()
+            return
+        if not begun and len(left) == len(self.board.scores):
+            self.tw.line(
+                "Welcome! Nothing is filled in yet, so everything is red. That is how it begins."
+            )
+        score = (begun or left)[0]
+        until = next((f for f in score.findings if f.light == score.light), score.findings[0])
+        self._show_kata(score, "fill in" if score.light == "grey" else "change", until)
+
+    def _show_what_is_done(self) -> None:
+        green = [score for score in self.scores if score.light == "green"]
+        if len(green) < len(self.scores):
+            self.tw.line("All that ran is green.", green=True, bold=True)
+            return
+        following = self._following()
+        if following is None:
+            self.tw.line("All green.", green=True, bold=True)
+            return
+        names = ", ".join(score.kata.number for score in green)
+        are = "is" if len(green) == 1 else "are"
+        self.tw.line(f"{names} {are} green.", green=True, bold=True)
+        self._show_kata(following, "fill in", None)
+
+    def _following(self) -> Score | None:
+        """The kata that comes after those that ran; None where there is none, or solutions of
+        somebody else's are looked at."""
+        if self.config.getoption("--solutions"):
+            return None
+        scores = list(self.board.scores.values())
+        last = max(scores.index(score) for score in self.scores)
+        return next((score for score in scores[last:] if not score.ran), None) or next(
+            (score for score in scores if not score.ran), None
+        )
+
+    def _show_kata(self, score: Score, do: str, until: Finding | None) -> None:
+        kata = score.kata
+        self.tw.line(f"Next: {kata.number}, {kata.title} ({kata.minutes} minutes)")
+        self.tw.line(f"  read     {_shown(kata.card)}")
+        self.tw.line(f"  {do:<7}  {_shown(self.board.solutions.file(kata))}")
+        if until is not None:
+            self.tw.line(f"  until    {_sentence(until.title)}")
+        self.tw.line(f"  run      {self._pytest(_shown(kata.spec_file))}")
+
+
+def grouped(findings: list[Finding]) -> list[list[Finding]]:
+    """Findings with one reason together: those of a cause that many have first, the others in the
+    order of the specs."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for found in findings:
+        if found.light != "red":
+            key: tuple[str, ...] = (found.light, found.message)
+        elif found.cause:
+            key = ("cause", found.cause)
+        else:
+            key = (alike(found.message), found.where)
+        groups.setdefault(key, []).append(found)
+    ran = [group for group in groups.values() if not group[0].left_out]
+    several = [group for group in ran if group[0].cause and len(group) >= MANY]
+    first = max(several, key=len, default=None)
+    rest = [group for group in groups.values() if group not in ran]
+    return [*([first] if first else []), *(g for g in ran if g is not first), *rest]
+
+
+def _count(score: Score) -> str:
+    """How many specs passed, of all that the kata has; and how many ran, where not all did."""
+    marks = list(score.marks.values())
+    ran = sum(passed is not None for passed in marks)
+    partly = "" if ran == len(marks) else f"  {ran} of {len(marks)} run"
+    return f"{marks.count(True)}/{len(marks)}{partly}"
+
+
+def _sentence(title: str) -> str:
+    return title[:1].upper() + title[1:] + "."
+
+
+_shown = frames.shown
+
+
+def _files_named(config: pytest.Config) -> bool:
+    named = [Path(str(arg).partition("::")[0]) for arg in config.invocation_params.args]
+    return any(path.name.startswith("test_k") for path in named)

@@ -1,0 +1,49 @@
+"""A trial: one solution against the specs of its kata, as findings that can be looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dojo.catalogue import Kata
+from dojo.grading.sandbox.policy import Limits
+from dojo.grading.sandbox.protocol import Job
+from dojo.grading.worker_pool import Warden
+from dojo.plugin.failures import Finding
+
+
+@dataclass
+class Trial:
+    """How one solution did: a finding for each red spec, None for each green one, by test name."""
+
+    kata: str
+    solution: Path
+    specs: dict[str, Finding | None] = field(default_factory=dict)
+    trouble: str = ""
+
+    @property
+    def red(self) -> dict[str, Finding]:
+        return {name: found for name, found in self.specs.items() if found is not None}
+
+    @property
+    def green(self) -> bool:
+        return bool(self.specs) and not self.red and not self.trouble
+
+
+def run_trial(warden: Warden, kata: Kata, solution: Path, specs: tuple[str, ...] = ()) -> Trial:
+    """Try one solution file: against all specs of its kata, or those named in `specs`.
+
+    There are no controls. What goes wrong with the process is the trial's `trouble`, not an
+    exception.
+    """
+    source = solution.read_bytes().decode("utf-8", "surrogateescape")
+    said = warden.run(Job(kata.name, source, Limits(), controls=False, specs=specs))
+    trial = Trial(kata.name, solution, trouble=said.trouble)
+    for outcome in said.outcomes:
+        found = outcome["finding"]
+        trial.specs[outcome["spec"].partition("::")[2]] = Finding.read(found) if found else None
+    asked = len(specs) or len(warden.specs[kata.name])
+    if len(trial.specs) < asked and not trial.trouble:
+        why = "; ".join([said.ended, *said.tampered])
+        trial.trouble = f"{len(trial.specs)} of {asked} specs reported: {why}"
+    return trial
