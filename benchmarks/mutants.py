@@ -14,13 +14,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from trial import run_trial
-
 from benchmarks.__main__ import say
 from benchmarks.changes import ROOT, Mutant, mutants
 from dojo.catalogue import Kata, read_catalogue
 from dojo.grading.sandbox.policy import Limits
-from dojo.grading.worker_pool import Warden, warden_for
+from dojo.grading.worker_pool import WorkerPool, worker_pool_for
+from selfcheck.trial import run_trial
 
 ROUNDS = (1, 5)  # so many specs, those that killed most, are asked before all others
 
@@ -47,17 +46,17 @@ def chosen(kata: Kata) -> list[Path]:
 
 
 def judged(
-    warden: Warden, kata: Kata, mutant: Mutant, killers: Counter[str], scratch: Path
+    worker_pool: WorkerPool, kata: Kata, mutant: Mutant, killers: Counter[str], scratch: Path
 ) -> dict[str, Any]:
     """What the specs say of a mutant; the rest of them is not asked where the first are red."""
     with tempfile.NamedTemporaryFile("w", suffix=".py", dir=scratch, encoding="utf-8") as file:
         file.write(mutant.source)
         file.flush()
-        specs = [spec.partition("::")[2] for spec, _ in warden.specs[kata.name]]
+        specs = [spec.partition("::")[2] for spec, _ in worker_pool.specs[kata.name]]
         specs.sort(key=lambda name: -killers[name])
         said: dict[str, Any] = {"outcome": "survived", "by": []}
         for begin, end in pairwise((0, *ROUNDS, len(specs))):
-            trial = run_trial(warden, kata, Path(file.name), tuple(specs[begin:end]))
+            trial = run_trial(worker_pool, kata, Path(file.name), tuple(specs[begin:end]))
             killers.update([*trial.red])
             if trial.red or trial.trouble:
                 outcome = "killed" if trial.red else "unclear"
@@ -136,11 +135,11 @@ def main() -> None:
     killers: dict[str, Counter[str]] = {kata.name: Counter() for kata in asked.katas}
     with (
         tempfile.TemporaryDirectory(prefix="dojo-mutants-") as scratch,
-        warden_for(ROOT, asked.katas, Limits()) as warden,
+        worker_pool_for(ROOT, asked.katas, Limits()) as worker_pool,
         ThreadPoolExecutor(asked.jobs) as pool,
     ):
         begun = [
-            pool.submit(judged, warden, kata, mutant, killers[kata.name], Path(scratch))
+            pool.submit(judged, worker_pool, kata, mutant, killers[kata.name], Path(scratch))
             for kata, mutant in pairs
         ]
         try:

@@ -18,10 +18,10 @@ _cases: list[tuple[str, int]] = []
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Note the kata of a spec, and how many requests it has sent."""
-    from dojo.plugin.fixtures import KATA, STAGE
+    from dojo.plugin.fixtures import ENVIRONMENT, KATA
 
-    scene = item.stash.get(STAGE, None)
-    client = scene.client if scene is not None else None
+    environment = item.stash.get(ENVIRONMENT, None)
+    client = environment.client if environment is not None else None
     _cases.append((item.stash[KATA].name, len(client.exchanges) if client is not None else 0))
 
 

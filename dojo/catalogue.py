@@ -13,7 +13,7 @@ BELTS = ("white", "green", "black")
 FOLDER = re.compile(r"k\d\d_[a-z0-9_]+")
 
 
-class BrokenCatalogue(Exception):
+class CatalogueError(Exception):
     """A `kata.toml` that cannot be used; the message names the file and the key."""
 
 
@@ -66,7 +66,7 @@ class Kata:
 def read_catalogue(root: Path) -> dict[str, Kata]:
     """All katas below `root`, by folder name, in order.
 
-    Raises `BrokenCatalogue`.
+    Raises `CatalogueError`.
     """
     folders = sorted(path for path in (root / "katas").glob("k*") if FOLDER.fullmatch(path.name))
     return {
@@ -82,14 +82,14 @@ def _read_kata(root: Path, folder: Path) -> Kata:
     try:
         entries = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BrokenCatalogue(f"{shown}: not TOML: {error}") from None
+        raise CatalogueError(f"{shown}: not TOML: {error}") from None
 
     def entry(key: str, kind: type, wanted: str) -> object:
         if key not in entries:
-            raise BrokenCatalogue(f"{shown}: the key `{key}` is missing: give {wanted}")
+            raise CatalogueError(f"{shown}: the key `{key}` is missing: give {wanted}")
         value = entries[key]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise BrokenCatalogue(f"{shown}: `{key}` is {value!r}: give {wanted}")
+            raise CatalogueError(f"{shown}: `{key}` is {value!r}: give {wanted}")
         return value
 
     def text(key: str, wanted: str) -> str:
@@ -98,18 +98,18 @@ def _read_kata(root: Path, folder: Path) -> Kata:
     def number(key: str) -> int:
         value = entry(key, int, "a whole number above 0")
         if not isinstance(value, int) or value < 1:
-            raise BrokenCatalogue(f"{shown}: `{key}` is {value!r}: give a whole number above 0")
+            raise CatalogueError(f"{shown}: `{key}` is {value!r}: give a whole number above 0")
         return value
 
     belt = text("belt", " or ".join(BELTS))
     if belt not in BELTS:
-        raise BrokenCatalogue(f"{shown}: `belt` is {belt!r}: give {' or '.join(BELTS)}")
+        raise CatalogueError(f"{shown}: `belt` is {belt!r}: give {' or '.join(BELTS)}")
     hints = entry("hints", list, "a list of three texts")
     if not isinstance(hints, list) or [type(hint) for hint in hints] != [str, str, str]:
-        raise BrokenCatalogue(f"{shown}: `hints` must be a list of exactly three texts")
+        raise CatalogueError(f"{shown}: `hints` must be a list of exactly three texts")
     unknown = sorted(set(entries) - {"title", "belt", "minutes", "points", "hints"})
     if unknown:
-        raise BrokenCatalogue(f"{shown}: the key `{unknown[0]}` is not known")
+        raise CatalogueError(f"{shown}: the key `{unknown[0]}` is not known")
     return Kata(
         root=root,
         name=folder.name,

@@ -15,15 +15,15 @@ from fastapi import FastAPI
 
 from dojo.catalogue import Kata
 from dojo.harness import frames
-from dojo.plugin.timeouts import Overtime, rung
+from dojo.plugin.timeouts import TimeLimitError, rung
 
 
-class NoSolutions(Exception):
+class SolutionsNotFoundError(Exception):
     """A path that holds no solution at all; the message says what was looked for."""
 
 
 @dataclass(eq=False)
-class DoesNotLoad(Exception):
+class SolutionLoadError(Exception):
     """A solution that cannot be run: which file, which line (0: the whole file), and why."""
 
     file: Path
@@ -59,7 +59,7 @@ def find_solutions(path: Path, katas: dict[str, Kata]) -> Solutions:
     kata, or one file.
 
     A file belongs to the kata that its name or one of its folders begins with. Raises
-    `NoSolutions`.
+    `SolutionsNotFoundError`.
     """
     path = path.resolve()
     if path.is_file():
@@ -71,7 +71,7 @@ def find_solutions(path: Path, katas: dict[str, Kata]) -> Solutions:
         return _one_file(path / "app.py", katas)
     example = next(iter(katas), "k01_name")
     there = "has none" if path.is_dir() else "is not there"
-    raise NoSolutions(
+    raise SolutionsNotFoundError(
         f"no solutions in {path}, which {there}: looked for files like "
         f"{Path(path.name or '.') / example / 'app.py'} (a folder laid out like katas/)"
     )
@@ -81,7 +81,7 @@ def _one_file(file: Path, katas: dict[str, Kata]) -> Solutions:
     kata = _kata_named_in(file, katas)
     if kata is None:
         example = next(iter(katas), "k01_name")
-        raise NoSolutions(
+        raise SolutionsNotFoundError(
             f"no kata is named by {file}: put the file into a folder named like the kata "
             f"({Path(example) / file.name}), or begin its name with the kata's number"
         )
@@ -97,7 +97,7 @@ def _kata_named_in(path: Path, katas: dict[str, Kata]) -> Kata | None:
     return None
 
 
-_failures: dict[tuple[Path, int, int], DoesNotLoad] = {}
+_failures: dict[tuple[Path, int, int], SolutionLoadError] = {}
 _compiled: dict[tuple[Path, int, int], CodeType] = {}
 _late: set[tuple[Path, int, int]] = set()
 
@@ -106,10 +106,12 @@ def load_solution(kata: Kata, file: Path) -> ModuleType:
     """The solution's module, executed anew, with its `app`.
 
     A solution that failed is not executed again while its file stays the same. One that did not
-    finish importing is tried twice, since the machine may have been busy. Raises `DoesNotLoad`.
+    finish importing is tried twice, since the machine may have been busy.
+
+    Raises `SolutionLoadError`.
     """
     if not file.is_file():
-        raise DoesNotLoad(file, 0, "there is no such file")
+        raise SolutionLoadError(file, 0, "there is no such file")
     stat = file.stat()
     key = (file, stat.st_mtime_ns, stat.st_size)
     if key in _failures:
@@ -118,7 +120,7 @@ def load_solution(kata: Kata, file: Path) -> ModuleType:
         if key not in _compiled:
             _compiled[key] = _compile(file)
         return _execute(_compiled[key], f"katas.{kata.name}.app", file)
-    except DoesNotLoad as failure:
+    except SolutionLoadError as failure:
         if failure.late and key not in _late:
             _late.add(key)
         else:
@@ -133,28 +135,28 @@ def unload(module: ModuleType) -> None:
 def read_source(file: Path) -> str:
     """The text of a Python file in the encoding that it declares.
 
-    Raises `DoesNotLoad`.
+    Raises `SolutionLoadError`.
     """
     content = file.read_bytes()
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         return content.decode(encoding)
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        raise DoesNotLoad(file, 0, f"it is not UTF-8 text ({error})") from None
+        raise SolutionLoadError(file, 0, f"it is not UTF-8 text ({error})") from None
 
 
 def _compile(file: Path) -> CodeType:
     source = read_source(file)
     if not source.strip():
-        raise DoesNotLoad(file, 0, "it is empty; `git checkout` brings the stub back")
+        raise SolutionLoadError(file, 0, "it is empty; `git checkout` brings the stub back")
     try:
         return compile(source, str(file), "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise DoesNotLoad(
+        raise SolutionLoadError(
             file, error.lineno or 0, f"{type(error).__name__}, {error.msg}", error.text or ""
         ) from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise DoesNotLoad(file, 0, f"{type(error).__name__}, {error}") from None
+        raise SolutionLoadError(file, 0, f"{type(error).__name__}, {error}") from None
 
 
 def _execute(code: CodeType, name: str, file: Path) -> ModuleType:
@@ -164,7 +166,7 @@ def _execute(code: CodeType, name: str, file: Path) -> ModuleType:
     try:
         exec(code, module.__dict__)
         _check_app(module, file)
-    except DoesNotLoad:
+    except SolutionLoadError:
         unload(module)
         raise
     except KeyboardInterrupt:
@@ -178,24 +180,26 @@ def _execute(code: CodeType, name: str, file: Path) -> ModuleType:
 
 def _check_app(module: ModuleType, file: Path) -> None:
     if not hasattr(module, "app"):
-        raise DoesNotLoad(file, 0, "it has no `app`: say `app = FastAPI()` at the top level")
+        raise SolutionLoadError(file, 0, "it has no `app`: say `app = FastAPI()` at the top level")
     if not isinstance(module.app, FastAPI):
         kind = type(module.app).__name__
-        raise DoesNotLoad(file, 0, f"its `app` is a {kind}, and must be a FastAPI")
+        raise SolutionLoadError(file, 0, f"its `app` is a {kind}, and must be a FastAPI")
 
 
-def _why_not(error: BaseException, file: Path) -> DoesNotLoad:
-    overtime = error if isinstance(error, Overtime) else rung()
+def _why_not(error: BaseException, file: Path) -> SolutionLoadError:
+    overtime = error if isinstance(error, TimeLimitError) else rung()
     if overtime is not None:
         reason = f"it did not finish importing: {overtime.where}"
-        return DoesNotLoad(file, overtime.line, reason, late=True)
+        return SolutionLoadError(file, overtime.line, reason, late=True)
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file
     ]
     line, source = (frames[-1].lineno or 0, frames[-1].line or "") if frames else (0, "")
     if isinstance(error, SystemExit):
-        return DoesNotLoad(file, line, "it stops the interpreter while it is imported", source)
+        return SolutionLoadError(
+            file, line, "it stops the interpreter while it is imported", source
+        )
     said = ""
     with contextlib.suppress(Exception):
         said = str(error).partition("\n")[0]
-    return DoesNotLoad(file, line, f"{type(error).__name__}, {said[:300]}", source)
+    return SolutionLoadError(file, line, f"{type(error).__name__}, {said[:300]}", source)

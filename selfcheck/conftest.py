@@ -9,13 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from trial import Trial, run_trial
 
 from dojo.catalogue import Kata, read_catalogue
 from dojo.grading.sandbox.policy import Limits
-from dojo.grading.worker_pool import Warden, warden_for
+from dojo.grading.worker_pool import WorkerPool, worker_pool_for
+from selfcheck.trial import Trial, run_trial
 
-pytest_plugins = ["pytester", "projects"]
+pytest_plugins = ["pytester", "selfcheck.projects"]
 ROOT = Path(__file__).resolve().parent.parent
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would all that the tests
@@ -24,14 +24,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
-def warden() -> Iterator[Warden]:
+def worker_pool() -> Iterator[WorkerPool]:
     """A warm worker that knows the specs of all katas."""
-    with warden_for(ROOT, list(read_catalogue(ROOT).values()), Limits()) as warden:
-        yield warden
+    with worker_pool_for(ROOT, list(read_catalogue(ROOT).values()), Limits()) as worker_pool:
+        yield worker_pool
 
 
 @pytest.fixture(scope="session")
-def trial_of(request: pytest.FixtureRequest, warden: Warden) -> Iterator[Callable[..., Trial]]:
+def trial_of(
+    request: pytest.FixtureRequest, worker_pool: WorkerPool
+) -> Iterator[Callable[..., Trial]]:
     """Try an answer file against the specs of its kata; once, whoever asks how often.
 
     All are begun at once, more of them than there are cores: by the time that a test asks, most are
@@ -42,7 +44,7 @@ def trial_of(request: pytest.FixtureRequest, warden: Warden) -> Iterator[Callabl
 
     def begin(kata: Kata, file: Path, specs: tuple[str, ...] = ()) -> Future[Trial]:
         if file not in trials:
-            trials[file] = pool.submit(run_trial, warden, kata, file, specs)
+            trials[file] = pool.submit(run_trial, worker_pool, kata, file, specs)
         return trials[file]
 
     for item in request.session.items:

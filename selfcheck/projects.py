@@ -79,12 +79,12 @@ def said(result: pytest.RunResult) -> str:
 
 
 def lights(result: pytest.RunResult) -> dict[str, str]:
-    """The board: the light of each kata."""
+    """The summary: the light of each kata."""
     return {kata: light for light, kata, _, _ in BOARD_ROW.findall(result.stdout.str())}
 
 
 def scores(result: pytest.RunResult) -> dict[str, tuple[int, int]]:
-    """The board: how many specs of each kata passed, and of how many."""
+    """The summary: how many specs of each kata passed, and of how many."""
     return {k: (int(n), int(of)) for _, k, n, of in BOARD_ROW.findall(result.stdout.str())}
 
 

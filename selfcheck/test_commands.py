@@ -18,9 +18,9 @@ from types import ModuleType
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from projects import KATA, RIGHT, ROOT, Project, lights, said
 
 from dojo.catalogue import read_catalogue
+from selfcheck.projects import KATA, RIGHT, ROOT, Project, lights, said
 
 RUN = ROOT / "run.py"
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from trial import Trial
 
 from dojo.catalogue import Kata, read_catalogue
+from selfcheck.trial import Trial
 
 ROOT = Path(__file__).parent.parent
 KATAS = read_catalogue(ROOT)

@@ -1,4 +1,4 @@
-"""A trial: one solution against the specs of its kata, as findings that can be looked at."""
+"""A trial: one solution against the specs of its kata, as failures that can be looked at."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 from dojo.catalogue import Kata
 from dojo.grading.sandbox.policy import Limits
 from dojo.grading.sandbox.protocol import Job
-from dojo.grading.worker_pool import Warden
-from dojo.plugin.failures import Finding
+from dojo.grading.worker_pool import WorkerPool
+from dojo.plugin.failures import Failure
 
 
 @dataclass
 class Trial:
-    """How one solution did: a finding for each red spec, None for each green one, by test name."""
+    """How one solution did: a failure for each red spec, None for each green one, by test name."""
 
     kata: str
     solution: Path
-    specs: dict[str, Finding | None] = field(default_factory=dict)
+    specs: dict[str, Failure | None] = field(default_factory=dict)
     trouble: str = ""
 
     @property
-    def red(self) -> dict[str, Finding]:
+    def red(self) -> dict[str, Failure]:
         return {name: found for name, found in self.specs.items() if found is not None}
 
     @property
@@ -30,19 +30,21 @@ class Trial:
         return bool(self.specs) and not self.red and not self.trouble
 
 
-def run_trial(warden: Warden, kata: Kata, solution: Path, specs: tuple[str, ...] = ()) -> Trial:
+def run_trial(
+    worker_pool: WorkerPool, kata: Kata, solution: Path, specs: tuple[str, ...] = ()
+) -> Trial:
     """Try one solution file: against all specs of its kata, or those named in `specs`.
 
     There are no controls. What goes wrong with the process is the trial's `trouble`, not an
     exception.
     """
     source = solution.read_bytes().decode("utf-8", "surrogateescape")
-    said = warden.run(Job(kata.name, source, Limits(), controls=False, specs=specs))
+    said = worker_pool.run(Job(kata.name, source, Limits(), controls=False, specs=specs))
     trial = Trial(kata.name, solution, trouble=said.trouble)
     for outcome in said.outcomes:
-        found = outcome["finding"]
-        trial.specs[outcome["spec"].partition("::")[2]] = Finding.read(found) if found else None
-    asked = len(specs) or len(warden.specs[kata.name])
+        found = outcome["failure"]
+        trial.specs[outcome["spec"].partition("::")[2]] = Failure.read(found) if found else None
+    asked = len(specs) or len(worker_pool.specs[kata.name])
     if len(trial.specs) < asked and not trial.trouble:
         why = "; ".join([said.ended, *said.tampered])
         trial.trouble = f"{len(trial.specs)} of {asked} specs reported: {why}"

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import BackgroundTasks, FastAPI
 
 from dojo.catalogue import Kata
-from dojo.harness.environment import Stage, client_of, loaded
+from dojo.harness.environment import Environment, client_of, loaded
 from dojo.harness.exchange import App, Exchange, Receive, Scope, Send
 
 
@@ -43,9 +43,9 @@ def app_of_tasks(*tasks: Callable[[], object]) -> FastAPI:
     return app_with(endpoint)
 
 
-async def run_tasks(scene: Stage, *tasks: Callable[[], object]) -> Exchange:
+async def run_tasks(environment: Environment, *tasks: Callable[[], object]) -> Exchange:
     """One exchange that runs `tasks` after its answer."""
-    async with client_of(app_of_tasks(*tasks), scene) as client:
+    async with client_of(app_of_tasks(*tasks), environment) as client:
         return await client.post("/")
 
 

@@ -10,7 +10,7 @@ USERS = "SELECT name, email FROM users ORDER BY id"
 STEPS = 8
 
 
-async def test_the_client_is_told_that_the_user_is_registered(client, postbox):
+async def test_the_client_is_told_that_the_user_is_registered(client, mail_server):
     """The response is all that the client waits for."""
     exchange = await client.post("/register", json=ADA)
 
@@ -18,7 +18,7 @@ async def test_the_client_is_told_that_the_user_is_registered(client, postbox):
     assert exchange.json() == {"status": "registered"}, "the response's body"
 
 
-async def test_the_user_is_committed_before_the_response(client, database, postbox):
+async def test_the_user_is_committed_before_the_response(client, database, mail_server):
     """A client that reads "registered" may log in at once."""
     async with client.responded("POST", "/register", json=ADA):
         assert database.rows(USERS) == [("Ada", "ada@example.com")], (
@@ -26,38 +26,38 @@ async def test_the_user_is_committed_before_the_response(client, database, postb
         )
 
 
-async def test_the_mail_leaves_only_after_the_response(client, postbox, timeline):
+async def test_the_mail_leaves_only_after_the_response(client, mail_server, timeline):
     """The client must not wait for a mail server."""
     await client.post("/register", json=ADA)
 
     assert timeline.order("response", "mail") == ["response", "mail"]
 
 
-async def test_one_registration_sends_one_welcome_mail(client, postbox):
+async def test_one_registration_sends_one_welcome_mail(client, mail_server):
     """Each new user gets exactly one mail, with the right name in it."""
     await client.post("/register", json=ADA)
 
-    assert [(mail.from_, mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
+    assert [(mail.from_, mail.to, mail.subject, mail.body) for mail in mail_server.mails] == [
         ("noreply@example.com", "ada@example.com", "Welcome!", "Welcome Ada!")
     ], "the mails that were sent: (From, To, Subject, body)"
-    assert (postbox.mails[0].sender, postbox.mails[0].recipients) == (
+    assert (mail_server.mails[0].sender, mail_server.mails[0].recipients) == (
         "noreply@example.com",
         ["ada@example.com"],
     ), "whom the mail server was told (MAIL FROM, RCPT TO), which is where mails that bounce go"
 
 
-async def test_a_name_outside_ascii_arrives_intact(client, postbox):
+async def test_a_name_outside_ascii_arrives_intact(client, mail_server):
     """Most of the world's names have letters outside ASCII."""
     await client.post("/register", json={"name": "Zoë von Łukasz 陽子", "email": "zoe@example.com"})
 
-    assert [mail.body for mail in postbox.mails] == ["Welcome Zoë von Łukasz 陽子!"], (
+    assert [mail.body for mail in mail_server.mails] == ["Welcome Zoë von Łukasz 陽子!"], (
         "EmailMessage.set_content and SMTP.send_message take care of the encoding"
     )
 
 
-async def test_each_mail_goes_to_the_one_who_registered(client, postbox):
+async def test_each_mail_goes_to_the_one_who_registered(client, mail_server):
     """Registrations overlap on any real server: nothing may be shared between them."""
-    with postbox.hold_connections() as slow_server:
+    with mail_server.hold_connections() as slow_server:
         ada = client.begin("POST", "/register", json=ADA, stop_at_response=True)
         await ada.until_responded()
         grace = client.begin("POST", "/register", json=GRACE, stop_at_response=True)
@@ -67,7 +67,7 @@ async def test_each_mail_goes_to_the_one_who_registered(client, postbox):
         await ada.until_finished()
         await grace.until_finished()
 
-    assert sorted((mail.to, mail.body) for mail in postbox.mails) == [
+    assert sorted((mail.to, mail.body) for mail in mail_server.mails) == [
         ("ada@example.com", "Welcome Ada!"),
         ("grace@example.com", "Welcome Grace!"),
     ], (
@@ -75,31 +75,31 @@ async def test_each_mail_goes_to_the_one_who_registered(client, postbox):
     )
 
 
-async def test_send_email_is_a_plain_function(kata, postbox):
+async def test_send_email_is_a_plain_function(kata, mail_server):
     """A plain function can be called, and tested, without a server."""
     kata.send_email("grace@example.com", "Hello", "How are you?")
 
-    assert [(mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
+    assert [(mail.to, mail.subject, mail.body) for mail in mail_server.mails] == [
         ("grace@example.com", "Hello", "How are you?")
     ], "send_email(email, subject, body) sends just that mail: (To, Subject, body)"
 
 
-async def test_the_smtp_session_ends_with_quit(client, postbox):
+async def test_the_smtp_session_ends_with_quit(client, mail_server):
     """A server that is left without a word keeps the connection open for minutes."""
     await client.post("/register", json=ADA)
 
-    assert {session.quit for session in postbox.sessions} == {True}, (
+    assert {session.quit for session in mail_server.sessions} == {True}, (
         "each SMTP session must end with QUIT: `with smtplib.SMTP(...)` sees to it, or `quit()`"
     )
 
 
-async def test_a_refused_mail_leaves_no_connection_open(client, postbox):
+async def test_a_refused_mail_leaves_no_connection_open(client, mail_server):
     """Each failure that leaves a connection open takes one away, until there are none left."""
-    postbox.refuse()
+    mail_server.refuse()
 
     await client.post("/register", json=ADA)
 
-    assert {session.closed for session in postbox.sessions} == {True}, (
+    assert {session.closed for session in mail_server.sessions} == {True}, (
         "the server refused the mail, and the connection is still open when the task has ended: "
         "`quit()` is skipped when `send_message` raises, so use `with smtplib.SMTP(...)` or `finally`"
     )
@@ -107,21 +107,23 @@ async def test_a_refused_mail_leaves_no_connection_open(client, postbox):
 
 @pytest.mark.parametrize("trouble", ["down", "refusing"])
 async def test_a_mail_server_in_trouble_changes_nothing_for_the_client(
-    client, database, postbox, trouble
+    client, database, mail_server, trouble
 ):
     """The user is registered, whatever becomes of the mail."""
-    postbox.go_down() if trouble == "down" else postbox.refuse()
+    mail_server.go_down() if trouble == "down" else mail_server.refuse()
 
     exchange = await client.post("/register", json=ADA)
 
     assert (exchange.status, exchange.json()) == (200, {"status": "registered"}), "the response"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "the user must still be there"
-    assert postbox.mails == [], "nothing can have been delivered"
+    assert mail_server.mails == [], "nothing can have been delivered"
 
 
-async def test_other_requests_are_answered_while_the_mail_server_is_slow(client, postbox, timeline):
+async def test_other_requests_are_answered_while_the_mail_server_is_slow(
+    client, mail_server, timeline
+):
     """One slow mail server must not stop the whole shop."""
-    with postbox.hold() as slow_mail:
+    with mail_server.hold() as slow_mail:
         ada = await client.begin("POST", "/register", json=ADA).until_responded()
         await slow_mail.until_reached()
         grace = await client.begin("POST", "/register", json=GRACE).until_responded()
@@ -136,7 +138,7 @@ async def test_other_requests_are_answered_while_the_mail_server_is_slow(client,
 
 
 @pytest.mark.parametrize("text", ["not an address", "eve@", "@example.com", "eve@a@example.com"])
-async def test_a_text_that_is_no_email_address_is_refused(client, database, postbox, text):
+async def test_a_text_that_is_no_email_address_is_refused(client, database, mail_server, text):
     """A request that is refused must not leave a user or a mail."""
     refused = await client.post("/register", json={"name": "Eve", "email": text})
     accepted = await client.post("/register", json=ADA)
@@ -144,11 +146,13 @@ async def test_a_text_that_is_no_email_address_is_refused(client, database, post
     assert (refused.status, accepted.status) == (422, 200), "the statuses of a bad and a good one"
     assert "detail" in (refused.json() or {}), "FastAPI's usual {'detail': ...}"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "only the good one is stored"
-    assert [mail.to for mail in postbox.mails] == ["ada@example.com"], "only the good one gets mail"
+    assert [mail.to for mail in mail_server.mails] == ["ada@example.com"], (
+        "only the good one gets mail"
+    )
 
 
 @pytest.mark.parametrize("again", ["ada@example.com", "ada@EXAMPLE.com"])
-async def test_an_address_already_registered_is_refused(client, database, postbox, again):
+async def test_an_address_already_registered_is_refused(client, database, mail_server, again):
     """One address, one user. EmailStr has the domain in lower case, and that is what counts."""
     first = await client.post("/register", json=ADA)
     second = await client.post("/register", json={"name": "Another Ada", "email": again})
@@ -156,10 +160,10 @@ async def test_an_address_already_registered_is_refused(client, database, postbo
     assert (first.status, second.status) == (200, 409), "the statuses of the first and the second"
     assert "detail" in (second.json() or {}), "FastAPI's usual {'detail': ...}"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "there must be no second row"
-    assert len(postbox.mails) == 1, "there must be no second mail"
+    assert len(mail_server.mails) == 1, "there must be no second mail"
 
 
-async def test_an_address_that_the_table_held_before_is_refused(client, database, postbox):
+async def test_an_address_that_the_table_held_before_is_refused(client, database, mail_server):
     """The table knows who is registered, and it outlives the server that wrote to it."""
     database.insert("users", {"name": "Ada", "email": "ada@example.com"})
 
@@ -167,10 +171,12 @@ async def test_an_address_that_the_table_held_before_is_refused(client, database
 
     assert exchange.status == 409, "the status for an address that is in the table already"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "there must be no second row"
-    assert postbox.mails == [], "there must be no mail"
+    assert mail_server.mails == [], "there must be no mail"
 
 
-async def test_of_two_registrations_at_the_same_moment_one_is_refused(client, database, postbox):
+async def test_of_two_registrations_at_the_same_moment_one_is_refused(
+    client, database, mail_server
+):
     """Between looking whether an address is free and taking it, somebody else takes it."""
     for step in range(STEPS):
         email = f"ada{step}@example.com"
@@ -191,14 +197,14 @@ async def test_of_two_registrations_at_the_same_moment_one_is_refused(client, da
         assert len(database.rows("SELECT id FROM users WHERE email = ?", email)) == 1, (
             f"how many rows there are after {moment}"
         )
-        assert [mail.to for mail in postbox.mails].count(email) == 1, (
+        assert [mail.to for mail in mail_server.mails].count(email) == 1, (
             f"how many mails left after {moment}"
         )
         if not held:
             break
 
 
-async def test_addresses_that_differ_belong_to_different_users(client, database, postbox):
+async def test_addresses_that_differ_belong_to_different_users(client, database, mail_server):
     """EmailStr keeps the part before the @ as it was typed, and mail goes to the address as it is stored."""
     statuses = [
         (await client.post("/register", json={"name": "Ada", "email": email})).status
@@ -206,6 +212,6 @@ async def test_addresses_that_differ_belong_to_different_users(client, database,
     ]
 
     assert statuses == [200, 200], "the statuses: these are two addresses"
-    assert [mail.to for mail in postbox.mails] == ["ada@example.com", "Ada@example.com"], (
+    assert [mail.to for mail in mail_server.mails] == ["ada@example.com", "Ada@example.com"], (
         "each mail goes to the address that registered, letter by letter"
     )

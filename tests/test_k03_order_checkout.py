@@ -24,7 +24,7 @@ def warehouse(services):
 
 
 @pytest.fixture(autouse=True)
-def stock(kata, database, postbox, warehouse):
+def stock(kata, database, mail_server, warehouse):
     database.insert("inventory", {"sku": "jam", "quantity": 5}, {"sku": "tea", "quantity": 10})
 
 
@@ -39,7 +39,7 @@ async def test_the_client_gets_the_number_of_the_order(client):
 
 
 async def test_the_number_is_the_orders_own_whatever_the_table_held_before(
-    client, database, postbox, warehouse
+    client, database, mail_server, warehouse
 ):
     """A shop that has been open for years does not begin with order 1."""
     database.insert(
@@ -57,7 +57,9 @@ async def test_the_number_is_the_orders_own_whatever_the_table_held_before(
         "the id of the order in the table, and the number in the response; orders 7 and 41 were there"
     )
     assert database.rows(ITEMS) == [(number, "tea", 2)], "its items: (order_id, sku, quantity)"
-    assert [mail.body for mail in postbox.mails] == [f"Order {number} confirmed"], "the mail's body"
+    assert [mail.body for mail in mail_server.mails] == [f"Order {number} confirmed"], (
+        "the mail's body"
+    )
     assert [call.json for call in warehouse.calls] == [{"order_id": number}], "the warehouse's JSON"
 
 
@@ -84,11 +86,11 @@ async def test_the_jobs_run_after_the_response_and_in_order(client, timeline):
 
 
 async def test_nothing_is_done_for_an_order_before_its_response(
-    client, database, postbox, warehouse
+    client, database, mail_server, warehouse
 ):
     """The client waits for the order to be stored, and for nothing else."""
     async with client.responded("POST", "/order-checkout", json=order(tea=2)):
-        assert postbox.mails == [], "a mail left before the response"
+        assert mail_server.mails == [], "a mail left before the response"
         assert warehouse.calls == [], "the warehouse was called before the response"
         assert database.rows(STOCK) == [("jam", 5), ("tea", 10)], (
             "the stock was changed before the response"
@@ -97,9 +99,11 @@ async def test_nothing_is_done_for_an_order_before_its_response(
     assert database.rows(STOCK) == [("jam", 5), ("tea", 8)], "the stock when all has finished"
 
 
-async def test_the_warehouse_waits_until_the_mail_has_left(client, postbox, warehouse, database):
+async def test_the_warehouse_waits_until_the_mail_has_left(
+    client, mail_server, warehouse, database
+):
     """A job starts only when the one before has ended."""
-    with postbox.hold() as slow_mail:
+    with mail_server.hold() as slow_mail:
         exchange = client.begin("POST", "/order-checkout", json=order(tea=2))
         await slow_mail.until_reached()
         await client.give_turns()
@@ -130,15 +134,15 @@ async def test_the_stock_waits_until_the_warehouse_has_answered(client, warehous
     assert database.rows(STOCK) == [("jam", 5), ("tea", 8)], "the stock when all has finished"
 
 
-async def test_the_mail_confirms_the_order(client, postbox):
+async def test_the_mail_confirms_the_order(client, mail_server):
     """The customer reads which order it is about."""
     await client.post("/order-checkout", json=order("ada", tea=2, jam=1))
     await client.post("/order-checkout", json=order("grace", jam=1))
 
-    assert {mail.sender for mail in postbox.mails} == {"noreply@example.com"}, (
+    assert {mail.sender for mail in mail_server.mails} == {"noreply@example.com"}, (
         "whom the mail server was told as the sender (MAIL FROM), which is where mails that bounce go"
     )
-    assert [(mail.from_, mail.to, mail.subject, mail.body) for mail in postbox.mails] == [
+    assert [(mail.from_, mail.to, mail.subject, mail.body) for mail in mail_server.mails] == [
         ("noreply@example.com", "ada@example.com", "Order Confirmed", "Order 1 confirmed"),
         ("noreply@example.com", "grace@example.com", "Order Confirmed", "Order 2 confirmed"),
     ], "the mails that were sent: (From, To, Subject, body)"
@@ -232,7 +236,7 @@ async def test_two_orders_at_the_same_moment_both_come_off_the_stock(client, dat
             break
 
 
-async def test_orders_in_flight_do_not_mix(client, database, postbox, warehouse):
+async def test_orders_in_flight_do_not_mix(client, database, mail_server, warehouse):
     """Requests overlap on any real server: nothing may be shared between them."""
     names = ["ada", "grace", "linus", "ada"]
     exchanges = [
@@ -246,7 +250,7 @@ async def test_orders_in_flight_do_not_mix(client, database, postbox, warehouse)
 
     numbers = [(exchange.json() or {}).get("order_id") for exchange in exchanges]
     assert sorted(numbers) == [1, 2, 3, 4], "four orders in flight together: their numbers"
-    assert sorted((mail.to, mail.body) for mail in postbox.mails) == sorted(
+    assert sorted((mail.to, mail.body) for mail in mail_server.mails) == sorted(
         (f"{name}@example.com", f"Order {number} confirmed")
         for name, number in zip(names, numbers, strict=True)
     ), "each customer must get the mail about their own order: (To, body)"
@@ -288,9 +292,9 @@ async def test_two_orders_at_the_same_moment_keep_their_numbers_and_items_apart(
             break
 
 
-async def test_other_requests_are_answered_while_the_jobs_run(client, postbox, timeline):
+async def test_other_requests_are_answered_while_the_jobs_run(client, mail_server, timeline):
     """The event loop serves everybody: nothing that waits or works may sit on it."""
-    with postbox.hold() as slow_mail:
+    with mail_server.hold() as slow_mail:
         first = await client.begin("POST", "/order-checkout", json=order(tea=2)).until_responded()
         await slow_mail.until_reached()
         second = await client.begin("POST", "/order-checkout", json=order(tea=1)).until_responded()
@@ -318,7 +322,9 @@ async def test_other_requests_are_answered_while_the_jobs_run(client, postbox, t
         pytest.param({**order(tea=1), "customer_email": ""}, id="address empty"),
     ],
 )
-async def test_an_order_that_makes_no_sense_is_refused(client, database, postbox, warehouse, bad):
+async def test_an_order_that_makes_no_sense_is_refused(
+    client, database, mail_server, warehouse, bad
+):
     """A request that is refused must not leave an order, a mail or a call."""
     refused = await client.post("/order-checkout", json=bad)
     accepted = await client.post("/order-checkout", json=order(tea=2))
@@ -327,5 +333,7 @@ async def test_an_order_that_makes_no_sense_is_refused(client, database, postbox
     assert "detail" in (refused.json() or {}), "FastAPI's usual {'detail': ...}"
     assert len(database.rows("SELECT id FROM orders")) == 1, "only the good one is stored"
     assert len(database.rows(ITEMS)) == 1, "only the good one's items are stored"
-    assert (len(postbox.mails), len(warehouse.calls)) == (1, 1), "only the good one has its jobs"
+    assert (len(mail_server.mails), len(warehouse.calls)) == (1, 1), (
+        "only the good one has its jobs"
+    )
     assert database.rows(STOCK) == [("jam", 5), ("tea", 8)], "only the good one is taken off"

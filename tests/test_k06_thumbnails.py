@@ -276,9 +276,11 @@ async def test_a_photo_of_any_mode_gets_a_thumbnail(client, disk, mode, kind):
     check_proportions(made, (400, 200))
 
 
-async def test_other_requests_are_answered_while_a_photo_is_decoded(client, darkroom, timeline):
+async def test_other_requests_are_answered_while_a_photo_is_decoded(
+    client, image_decoder, timeline
+):
     """A large photo takes a second of work, and everybody would wait for it."""
-    with darkroom.hold() as large_photo:
+    with image_decoder.hold() as large_photo:
         first = await client.begin("POST", "/photos", **upload(photo())).until_responded()
         await large_photo.until_reached()
         second = await client.begin("GET", f"/photos/{another(first)}").until_responded()
@@ -360,10 +362,10 @@ async def test_a_form_without_a_file_is_refused(client, disk, content):
 
 @pytest.mark.parametrize("size", [(10_000, 5_001), (50_000_001, 1), (20_000, 10_000)])
 async def test_a_photo_of_too_many_pixels_is_failed_without_being_decoded(
-    client, darkroom, timeline, size
+    client, image_decoder, timeline, size
 ):
     """Some fifty bytes can say "I have a billion pixels", and eat all memory."""
-    darkroom.go_dark()
+    image_decoder.go_dark()
 
     state = await uploaded(client, header_only(*size))
 
@@ -375,11 +377,11 @@ async def test_a_photo_of_too_many_pixels_is_failed_without_being_decoded(
 
 @pytest.mark.parametrize("size", [(10_000, 5_000), (1, 50_000_000)], ids=["wide", "tall"])
 async def test_a_photo_of_exactly_as_many_pixels_as_allowed_passes(
-    client, darkroom, timeline, size
+    client, image_decoder, timeline, size
 ):
     """A limit is what is still allowed. (There is only the header of this photo: nobody has to
     decode 50 million pixels to show that they would be.)"""
-    darkroom.go_dark()
+    image_decoder.go_dark()
 
     await uploaded(client, header_only(*size))
 

@@ -242,7 +242,7 @@ async def test_a_first_refresh_that_fails_leaves_no_summary(client, database):
     assert (await client.get("/summary")).status == 404, "there has never been a whole summary"
 
 
-MOMENTS = pytest.mark.parametrize("moment", ["a statement or commit", "a sleep"])
+EXCHANGE_EVENTS = pytest.mark.parametrize("moment", ["a statement or commit", "a sleep"])
 
 
 def holds_at(moment, clock, database, **which):
@@ -253,7 +253,7 @@ def holds_at(moment, clock, database, **which):
         yield from (database.hold_step(step, **which) for step in range(STEPS))
 
 
-@MOMENTS
+@EXCHANGE_EVENTS
 async def test_a_refresh_beside_another_is_not_begun(client, clock, database, timeline, moment):
     """Ten impatient people must not make ten heavy queries."""
     for hold in holds_at(moment, clock, database):

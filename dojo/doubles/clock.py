@@ -22,8 +22,8 @@ import anyio
 
 from dojo.harness.holds import Hold, standing, turns
 from dojo.harness.spawned import put_loops_on
-from dojo.harness.timeline import owner, witness
-from dojo.plugin.timeouts import WaitsForItself, place_of
+from dojo.harness.timeline import current_exchange, current_timeline
+from dojo.plugin.timeouts import WaitsForItselfError, place_of
 
 # Sleeps in a row that cost nothing; what the others really take, so that whoever waits for somebody
 # else gives him the time; and how many there may be while nothing happens, if they are this long:
@@ -178,22 +178,22 @@ def install() -> None:
 def _note(seconds: float, *, blocking: bool) -> float:
     """Note a sleep; gives the seconds that it really takes.
 
-    Raises `WaitsForItself` where somebody sleeps on and on and nothing happens.
+    Raises `WaitsForItselfError` where somebody sleeps on and on and nothing happens.
     """
     global _slept
-    timeline = witness()
+    timeline = current_timeline()
     if timeline is None:
         return 0.0
     timeline.record("sleep", f"{seconds:g} s", blocking=blocking)
     _slept = seconds if timeline.sleeps <= 1 else _slept + seconds
     in_vain = timeline.sleeps >= (IN_VAIN if _slept >= LONG else 3 * IN_VAIN)
     if in_vain and standing() is None:
-        raise WaitsForItself(timeline.sleeps, place_of(sys._getframe()))
+        raise WaitsForItselfError(timeline.sleeps, place_of(sys._getframe()))
     return PAUSE if timeline.sleeps > AT_ONCE else 0.0
 
 
 def _is_the_solutions() -> bool:
-    return witness() is not None and owner() is not None
+    return current_timeline() is not None and current_exchange() is not None
 
 
 def _time_sleep(seconds: float, /) -> None:

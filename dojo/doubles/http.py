@@ -20,7 +20,7 @@ from respx.mocks import HTTPCoreMocker
 from dojo.harness.frames import places_here
 from dojo.harness.holds import Hold, turns
 from dojo.harness.spawned import let_time_limits_run_out
-from dojo.harness.timeline import MADE, owner, witness
+from dojo.harness.timeline import MADE, current_exchange, current_timeline
 
 AWAITED = "dojo.awaited"
 
@@ -152,18 +152,18 @@ class Service:
     def answer(self, request: httpx.Request) -> httpx.Response | Awaitable[httpx.Response]:
         awaited = bool(request.extensions.get(AWAITED))
         reply = self.replies[min(len(self.calls), len(self.replies) - 1)]
-        moments = owner()
+        state = current_exchange()
         self.calls.append(
             Call(
                 request.method,
                 str(request.url),
                 request.headers,
                 request.content,
-                moments.number if moments else None,
+                state.number if state else None,
                 datetime.now(timezone.utc),
             )
         )
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None:
             timeline.record(
                 "call",
@@ -194,13 +194,13 @@ class Service:
         error = made
         if _would_wait_for_ever(request, reply):
             self.endless = True
-            error = WaitsForEver(f"{request.method} {request.url} would wait for ever")
+            error = WaitsForEverError(f"{request.method} {request.url} would wait for ever")
         if isinstance(error, httpx.RequestError):
             error.request = request
         raise error
 
 
-class WaitsForEver(httpx.ReadTimeout, TimeoutError):
+class WaitsForEverError(httpx.ReadTimeout, TimeoutError):
     """A call without a time limit reached a service that never answers."""
 
 
@@ -278,7 +278,7 @@ class Services:
                 return service.answer(request)
         what = f"{request.method} {request.url}"
         self.refused.append(what)
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None:
             timeline.record("refused", what)
         known = ", ".join(f"{s.method} {s.url}" for s in self._routes) or "none"

@@ -16,7 +16,7 @@ from typing import Any
 from dojo.doubles import network
 from dojo.harness.frames import Place, places_here
 from dojo.harness.holds import Hold
-from dojo.harness.timeline import MADE, Moments, origin, owner, witness
+from dojo.harness.timeline import MADE, ExchangeState, current_exchange, current_timeline, origin
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Session:
     """One connection to the server: who made it, where, on which thread, and how it went."""
 
     socket: socket.socket
-    moments: Moments | None
+    state: ExchangeState | None
     on_loop: bool
     quit: bool = False
     mails: list[Mail] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Session:
         return self.socket.fileno() == -1
 
 
-class Postbox:
+class MailServer:
     """What one spec sees of the server.
 
     The sockets of all sessions are kept, so that a connection which a solution does not close stays
@@ -118,8 +118,8 @@ class Postbox:
         return self._door
 
     def connect(self, connecting: socket.socket) -> tuple[str, int]:
-        timeline = witness()
-        moments = owner()
+        timeline = current_timeline()
+        state = current_exchange()
         on_loop = timeline is not None and timeline.on_loop()
         if self._door is not None:
             self._door.stop_here()
@@ -128,7 +128,7 @@ class Postbox:
                 timeline.record("refused", f"no mail server there: {MADE}", blocking=True)
             raise ConnectionRefusedError("the mail server is down")
         self.sessions.append(
-            Session(connecting, moments, on_loop, places=places_here(), origin=origin.get())
+            Session(connecting, state, on_loop, places=places_here(), origin=origin.get())
         )
         return _server().address
 
@@ -145,14 +145,14 @@ class Postbox:
 
     def refuses(self, recipient: str, session: Session | None) -> bool:
         if self._refuses:
-            timeline = witness()
+            timeline = current_timeline()
             if timeline is not None:
-                by = session.moments if session else None
+                by = session.state if session else None
                 timeline.record("refused", f"mail to {recipient}: {MADE}", by=by, on_loop=False)
         return self._refuses
 
     async def accept(self, mail: Mail, session: Session | None) -> None:
-        by = session.moments if session else None
+        by = session.state if session else None
         on_loop = session is not None and session.on_loop
         places, started = (session.places, session.origin) if session else ((), "")
         if self._hold is not None:
@@ -163,7 +163,7 @@ class Postbox:
         self.mails.append(mail)
         if session is not None:
             session.mails.append(mail)
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None:
             timeline.record(
                 "mail",
@@ -176,16 +176,16 @@ class Postbox:
             )
 
 
-_postbox: Postbox | None = None
+_mail_server: MailServer | None = None
 
 
-def use(postbox: Postbox | None) -> None:
-    """Make `postbox` the one that mail is delivered to; the one before closes its connections."""
-    global _postbox
-    if _postbox is not None and postbox is not _postbox:
-        _postbox.close()
-    _postbox = postbox
-    network.route_mail(postbox.connect if postbox is not None else None)
+def use(mail_server: MailServer | None) -> None:
+    """Deliver mail to `mail_server` from now on; the one before closes its connections."""
+    global _mail_server
+    if _mail_server is not None and mail_server is not _mail_server:
+        _mail_server.close()
+    _mail_server = mail_server
+    network.route_mail(mail_server.connect if mail_server is not None else None)
 
 
 class _Handler:
@@ -194,21 +194,23 @@ class _Handler:
     async def handle_RCPT(
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
-        if _postbox is None or _postbox.refuses(address, _postbox.session(session.peer[1])):
+        if _mail_server is None or _mail_server.refuses(
+            address, _mail_server.session(session.peer[1])
+        ):
             return "550 no such mailbox here"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        if _postbox is None:
+        if _mail_server is None:
             return "451 the spec is over"
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         mail = Mail(envelope.mail_from, list(envelope.rcpt_tos), message)
-        await _postbox.accept(mail, _postbox.session(session.peer[1]))
+        await _mail_server.accept(mail, _mail_server.session(session.peer[1]))
         return "250 OK"
 
     async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:
-        known = _postbox.session(session.peer[1]) if _postbox is not None else None
+        known = _mail_server.session(session.peer[1]) if _mail_server is not None else None
         if known is not None:
             known.quit = True
         return "221 Bye"
@@ -243,7 +245,7 @@ class _Server:
             asyncio.set_event_loop(loop)
             loop.run_until_complete(serve())
 
-        _start(threading.Thread(target=run, name="postbox", daemon=True))
+        _start(threading.Thread(target=run, name="mail_server", daemon=True))
 
 
 _running: _Server | None = None

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from dojo.harness.timeline import owner, witness
+from dojo.harness.timeline import current_exchange, current_timeline
 from dojo.observers import audit
 
 MAIL_PORT = 2525
@@ -22,7 +22,7 @@ _loading = False
 _mail: Callable[[socket.socket], tuple[str, int]] | None = None
 
 
-class NothingGoesOut(ConnectionRefusedError):
+class NetworkRefusedError(ConnectionRefusedError):
     """The solution tried to reach something that is not one of the dojo's doubles."""
 
 
@@ -67,7 +67,7 @@ def has_loopback() -> bool:
 
 
 def _is_the_solutions() -> bool:
-    return owner() is not None or _loading
+    return current_exchange() is not None or _loading
 
 
 def _connect(self: socket.socket, address: Any) -> None:
@@ -88,7 +88,7 @@ def _connect_ex(self: socket.socket, address: Any) -> int:
 
 def _getfqdn(name: str = "") -> str:
     # smtplib asks for this machine's own name, which takes seconds where name servers are slow.
-    return "dojo.localdomain" if witness() is not None else _real_getfqdn(name)
+    return "dojo.localdomain" if current_timeline() is not None else _real_getfqdn(name)
 
 
 def _is_mail(address: Any) -> bool:
@@ -99,10 +99,10 @@ def _connecting(sock: Any, address: Any) -> None:
     if not _is_the_solutions() or _own_pair():
         return
     if not isinstance(address, tuple):
-        _refuse(os.fsdecode(address), NothingGoesOut)
+        _refuse(os.fsdecode(address), NetworkRefusedError)
     if _mail_address is not None and address[:2] == _mail_address:
         return
-    _refuse(f"{address[0]}:{address[1]}", NothingGoesOut)
+    _refuse(f"{address[0]}:{address[1]}", NetworkRefusedError)
 
 
 def _resolving(host: Any, *rest: Any) -> None:
@@ -112,7 +112,7 @@ def _resolving(host: Any, *rest: Any) -> None:
 
 
 def _refuse(what: str, error: type[OSError]) -> None:
-    timeline = witness()
+    timeline = current_timeline()
     if timeline is not None:
         timeline.record("refused", what)
     message = f"the dojo lets nothing out: {what} cannot be reached from a spec"
@@ -123,7 +123,7 @@ _mail_address: tuple[str, int] | None = None
 
 
 def allow(address: tuple[str, int] | None) -> None:
-    """The one real address that may be connected to: the postbox's."""
+    """The one real address that may be connected to: the mail_server's."""
     global _mail_address
     _mail_address = address
 

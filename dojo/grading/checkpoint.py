@@ -1,4 +1,4 @@
-"""The journal of a grading run: what is done, line by line, so that nothing of it is lost.
+"""The checkpoint of a grading run: what is done, line by line, so that nothing of it is lost.
 
 It lies beside the results file until these are written, and a later run can go on from it.
 """
@@ -18,7 +18,7 @@ from dojo.catalogue import Kata
 from dojo.grading.results import State, SubmissionResult
 
 
-class Journal:
+class Checkpoint:
     """Results of submissions on disk, each found again by name and by a digest of its answers.
 
     Only where they are is kept in memory.
@@ -57,7 +57,7 @@ class Journal:
             opened.flush()
         return opened
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Checkpoint:
         return self
 
     def __exit__(

@@ -12,25 +12,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dojo.catalogue import BrokenCatalogue, Kata, read_catalogue
+from dojo.catalogue import CatalogueError, Kata, read_catalogue
 from dojo.grading import cluster
-from dojo.grading.checkpoint import Journal
-from dojo.grading.formats import MODULES, SUFFIXES, CannotEmit, Context, emit
+from dojo.grading.checkpoint import Checkpoint
+from dojo.grading.formats import MODULES, SUFFIXES, Context, FormatError, emit
 from dojo.grading.formats.actions import split
 from dojo.grading.progress import Progress, show, tell
 from dojo.grading.results import (
-    BadResults,
     Isolation,
     Results,
+    ResultsFileError,
     State,
     SubmissionResult,
     as_json,
     write_whole,
 )
 from dojo.grading.sandbox.policy import MIB, Limits
-from dojo.grading.submissions import HandedIn, NoSubmissions, gather, shard
+from dojo.grading.submissions import HandedIn, SubmissionsNotFoundError, gather, shard
 from dojo.grading.verdict import Grader
-from dojo.grading.worker_pool import CannotGrade, warden_for
+from dojo.grading.worker_pool import GradingError, worker_pool_for
 
 GRADED, BELOW, USAGE, UNGRADABLE, INTERRUPTED = 0, 1, 2, 3, 130
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -45,7 +45,7 @@ not be graded; 130 interrupted (--resume goes on from there).
 """
 
 
-class Wrong(Exception):
+class UsageError(Exception):
     """A command line that makes no sense; the message says what to do."""
 
 
@@ -188,10 +188,10 @@ def run(asked: argparse.Namespace) -> int:
     """Do what the command line asks for; what went wrong is told in a line."""
     try:
         return _merge(asked) if asked.merge else _grade(asked)
-    except (Wrong, NoSubmissions, BrokenCatalogue, BadResults) as error:
+    except (UsageError, SubmissionsNotFoundError, CatalogueError, ResultsFileError) as error:
         tell(f"dojo grade: {error}")
         return USAGE
-    except (CannotGrade, CannotEmit) as error:
+    except (GradingError, FormatError) as error:
         tell(f"dojo grade: {error}")
         return UNGRADABLE
     except BrokenPipeError:
@@ -205,18 +205,18 @@ def run(asked: argparse.Namespace) -> int:
 def chosen(words: Sequence[str]) -> list[Kata]:
     """The katas that were asked for, by number or by name; all where none was.
 
-    Raises `Wrong`.
+    Raises `UsageError`.
     """
     katas = read_catalogue(ROOT)
     if not katas or not (ROOT / "tests").is_dir():
-        raise Wrong(
+        raise UsageError(
             f"there are no katas beside {ROOT / 'dojo'}: "
             "install the dojo from its checkout, with `pip install -e .`"
         )
     for word in words:
         if not any(word in (kata.number, kata.name) for kata in katas.values()):
             known = ", ".join(kata.number for kata in katas.values())
-            raise Wrong(f"there is no kata {word!r}: there are {known}")
+            raise UsageError(f"there is no kata {word!r}: there are {known}")
     return [k for k in katas.values() if not words or k.number in words or k.name in words]
 
 
@@ -229,9 +229,9 @@ def _format(asked: argparse.Namespace) -> str | None:
 
 def _check_out(asked: argparse.Namespace) -> None:
     if asked.out and asked.out.is_dir():
-        raise Wrong(f"--out {asked.out} is a folder: give the name of a file")
+        raise UsageError(f"--out {asked.out} is a folder: give the name of a file")
     if asked.resume and not asked.out:
-        raise Wrong(
+        raise UsageError(
             "--resume goes on from what is kept beside --out: give the same --out as before"
         )
 
@@ -240,7 +240,7 @@ def _grade(asked: argparse.Namespace) -> int:
     _check_out(asked)
     katas = chosen(asked.kata)
     if not asked.submissions and not asked.each:
-        raise Wrong("nothing to grade: name a SUBMISSION, or give --each FOLDER (see --help)")
+        raise UsageError("nothing to grade: name a SUBMISSION, or give --each FOLDER (see --help)")
     submissions = gather(asked.submissions, asked.each)
     if asked.shard:
         submissions = shard(submissions, *asked.shard)
@@ -250,9 +250,9 @@ def _grade(asked: argparse.Namespace) -> int:
         if asked.out:
             file = asked.out.with_name(f"{asked.out.name}.part")
         else:
-            file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "journal"
-        journal = stack.enter_context(Journal(file, katas, go_on=asked.resume))
-        journal.forget_the_ungradable()
+            file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "checkpoint"
+        checkpoint = stack.enter_context(Checkpoint(file, katas, go_on=asked.resume))
+        checkpoint.forget_the_ungradable()
         keys: list[tuple[str, str]] = []
 
         def handed_in() -> Iterator[HandedIn]:
@@ -262,26 +262,26 @@ def _grade(asked: argparse.Namespace) -> int:
                 if all(answer.missing for answer in handed.answers.values()):
                     looked = next(iter(handed.answers.values())).file
                     tell(f"note: {handed.name} has no answers: looked for files like {looked}")
-                if keys[-1] not in journal:
+                if keys[-1] not in checkpoint:
                     yield handed
 
         graded = _graded(asked, katas, limits, isolation)
         interrupted = False
-        with Progress(len(submissions), lambda: len(journal)) as progress:
+        with Progress(len(submissions), lambda: len(checkpoint)) as progress:
             try:
                 for handed, result in graded(handed_in()):
-                    journal.add(handed.digest, result)
+                    checkpoint.add(handed.digest, result)
                     progress.done(result)
             except KeyboardInterrupt:
                 interrupted = True
         if interrupted:
             kept = ", the same command with --resume goes on from there" if asked.out else ""
-            tell(f"interrupted: {len(journal)} of {len(submissions)} graded{kept}")
+            tell(f"interrupted: {len(checkpoint)} of {len(submissions)} graded{kept}")
             return INTERRUPTED
         for what in isolation.missing:
             tell(f"note: {what}")
-        code = _publish(asked, isolation, lambda: journal.read(keys))
-        journal.discard()
+        code = _publish(asked, isolation, lambda: checkpoint.read(keys))
+        checkpoint.discard()
         return code
 
 
@@ -301,10 +301,10 @@ def _graded(
 
     def here(handed_in: Iterator[HandedIn]) -> Iterator[tuple[HandedIn, SubmissionResult]]:
         hidden = tuple(path.resolve() for path in (*asked.each, *asked.submissions))
-        with warden_for(ROOT, katas, limits, hidden) as warden:
-            isolation.in_force = warden.isolation.in_force
-            isolation.missing = warden.isolation.missing
-            yield from Grader(warden, katas, limits, asked.jobs).grade(handed_in)
+        with worker_pool_for(ROOT, katas, limits, hidden) as worker_pool:
+            isolation.in_force = worker_pool.isolation.in_force
+            isolation.missing = worker_pool.isolation.missing
+            yield from Grader(worker_pool, katas, limits, asked.jobs).grade(handed_in)
 
     return there if asked.dask else here
 
@@ -312,14 +312,14 @@ def _graded(
 def _merge(asked: argparse.Namespace) -> int:
     _check_out(asked)
     if asked.submissions or asked.each or asked.dask or asked.resume or asked.shard:
-        raise Wrong("--merge puts results together and grades nothing: name only results")
+        raise UsageError("--merge puts results together and grades nothing: name only results")
     parts = [Results.read(file) for file in asked.merge]
     found: dict[str, tuple[Path, SubmissionResult]] = {}
     for file, part in zip(asked.merge, parts, strict=True):
         for submission in part.submissions:
             before = found.setdefault(submission.name, (file, submission))
             if before[1] != submission:
-                raise Wrong(
+                raise UsageError(
                     f"{submission.name} is in {before[0]} and, with another result, in {file}"
                 )
     isolation = cluster.merge_isolation([part.isolation for part in parts])

@@ -18,7 +18,7 @@ from dojo.grading.results import Isolation, KataResult, State, SubmissionResult
 from dojo.grading.sandbox.policy import Limits
 from dojo.grading.submissions import HandedIn
 from dojo.grading.verdict import Grader
-from dojo.grading.worker_pool import CannotGrade, Warden, warden_for
+from dojo.grading.worker_pool import GradingError, WorkerPool, worker_pool_for
 
 CONNECT = 15
 RETRIES = 2
@@ -43,18 +43,18 @@ def grade(
 ) -> Iterator[tuple[HandedIn, SubmissionResult]]:
     """Grade on the cluster whose scheduler is at `address`; in the order in which it gets done.
 
-    What kept the answers apart there is added to `isolation`. Raises `CannotGrade`.
+    What kept the answers apart there is added to `isolation`. Raises `GradingError`.
     """
     try:
         from distributed import Client, as_completed
     except ImportError:
-        raise CannotGrade(
+        raise GradingError(
             "--dask needs the package distributed: pip install -e '.[cluster]'"
         ) from None
     try:
         client = Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise CannotGrade(f"no Dask scheduler answers at {address}: {error}") from None
+        raise GradingError(f"no Dask scheduler answers at {address}: {error}") from None
     with client:
         seal = fingerprint(root, katas)
         names = [kata.name for kata in katas]
@@ -129,7 +129,7 @@ def merge_isolation(parts: Sequence[Isolation]) -> Isolation:
 # ----- on a worker of the cluster
 
 _lock = threading.Lock()
-_wardens: dict[tuple[str, ...], Warden] = {}
+_wardens: dict[tuple[str, ...], WorkerPool] = {}
 
 
 def grade_here(
@@ -137,25 +137,25 @@ def grade_here(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Grade one submission on this machine; the result and the isolation, as plain data.
 
-    Raises `CannotGrade` where this machine has other specs than the one that asks.
+    Raises `GradingError` where this machine has other specs than the one that asks.
     """
     root = Path(__file__).resolve().parent.parent.parent
     known = read_catalogue(root)
     katas = [known[name] for name in names if name in known]
     if len(katas) < len(names) or fingerprint(root, katas) != seal:
-        raise CannotGrade("a worker of the cluster has another version of the dojo or its specs")
-    warden = _warden(root, katas, limits)
-    for _, result in Grader(warden, katas, limits, jobs=1).grade([submission]):
-        return result.model_dump(mode="json"), warden.isolation.model_dump(mode="json")
-    raise CannotGrade("there was nothing to grade")
+        raise GradingError("a worker of the cluster has another version of the dojo or its specs")
+    worker_pool = _warden(root, katas, limits)
+    for _, result in Grader(worker_pool, katas, limits, jobs=1).grade([submission]):
+        return result.model_dump(mode="json"), worker_pool.isolation.model_dump(mode="json")
+    raise GradingError("there was nothing to grade")
 
 
-def _warden(root: Path, katas: Sequence[Kata], limits: Limits) -> Warden:
+def _warden(root: Path, katas: Sequence[Kata], limits: Limits) -> WorkerPool:
     """The warm worker of this process, which lives as long as it does."""
     key = tuple(kata.name for kata in katas)
     with _lock:
         if key not in _wardens:
-            warden = warden_for(root, katas, limits).__enter__()
-            atexit.register(warden.__exit__, None, None, None)
-            _wardens[key] = warden
+            worker_pool = worker_pool_for(root, katas, limits).__enter__()
+            atexit.register(worker_pool.__exit__, None, None, None)
+            _wardens[key] = worker_pool
         return _wardens[key]

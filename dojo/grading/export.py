@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dojo.catalogue import BrokenCatalogue, Kata
-from dojo.grading.cli import ROOT, Wrong, chosen
+from dojo.catalogue import CatalogueError, Kata
+from dojo.grading.cli import ROOT, UsageError, chosen
 from dojo.grading.progress import tell
 
 WRITTEN, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
@@ -88,7 +88,7 @@ def run(kind: Kind, asked: argparse.Namespace) -> int:
             _check_stubs(katas)
         files = kind.files(katas)
         _put(target, files, _write_zip if kind.zipped else _write_folder)
-    except (Wrong, BrokenCatalogue) as error:
+    except (UsageError, CatalogueError) as error:
         tell(f"dojo export: {error}")
         return USAGE
     except OSError as error:
@@ -174,7 +174,10 @@ def _table(katas: Sequence[Kata]) -> str:
 
 
 def _check_stubs(katas: Sequence[Kata]) -> None:
-    """Raises `Wrong` where somebody has filled in a stub, so that a class would get the answer."""
+    """Refuse stubs that somebody has filled in: a class would get the solution.
+
+    Raises `UsageError`.
+    """
     changed = _uncommitted([kata.stub for kata in katas])
     if changed is None:
         tell("note: no git here can say whether a stub was changed, so they were looked through")
@@ -184,7 +187,7 @@ def _check_stubs(katas: Sequence[Kata]) -> None:
         if kata.stub in (changed or ()) or not _raises_not_implemented(kata.stub)
     ]
     if touched:
-        raise Wrong(
+        raise UsageError(
             f"no untouched stub any more: {', '.join(touched)}. Bring it back (`git checkout` "
             "does), or say --as-it-is to give it away as it is"
         )
@@ -222,19 +225,23 @@ def _raises_not_implemented(stub: Path) -> bool:
 def _free(target: Path, *, folder: bool) -> Path:
     """The whole path of a target, at which nothing is that could be lost.
 
-    Raises `Wrong`.
+    Raises `UsageError`.
     """
     whole = target.resolve()
     if not whole.parent.is_dir():
-        raise Wrong(f"there is no folder {whole.parent} for it: make it first")
+        raise UsageError(f"there is no folder {whole.parent} for it: make it first")
     if folder and whole.is_dir():
         if any(whole.iterdir()):
-            raise Wrong(f"{target} is not empty, and nothing is overwritten: name a new folder")
+            raise UsageError(
+                f"{target} is not empty, and nothing is overwritten: name a new folder"
+            )
         if whole == Path.cwd():
-            raise Wrong(f"{target} is the folder that you are in: name a new one, in it or beside")
+            raise UsageError(
+                f"{target} is the folder that you are in: name a new one, in it or beside"
+            )
     elif whole.exists():
         kind = "a folder" if whole.is_dir() else "there already"
-        raise Wrong(f"{target} is {kind}, and nothing is overwritten: give another name")
+        raise UsageError(f"{target} is {kind}, and nothing is overwritten: give another name")
     return whole
 
 

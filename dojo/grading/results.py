@@ -25,7 +25,7 @@ Light = Literal["green", "red", "amber", "grey"]
 Points = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class BadResults(Exception):
+class ResultsFileError(Exception):
     """A file that holds no results; the message names the file, and what is wrong with it."""
 
 
@@ -160,16 +160,16 @@ class Results(_Model):
     def read(cls, file: Path) -> Results:
         """Read what `as_json` gave.
 
-        Raises `BadResults`.
+        Raises `ResultsFileError`.
         """
         try:
             return cls.model_validate_json(file.read_bytes())
         except OSError as error:
-            raise BadResults(f"{file}: {error.strerror or error}") from None
+            raise ResultsFileError(f"{file}: {error.strerror or error}") from None
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise BadResults(
+            raise ResultsFileError(
                 f"{file}: these are not results of `dojo grade`: {where or 'the file'}: "
                 f"{first['msg']}"
             ) from None

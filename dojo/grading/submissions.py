@@ -16,7 +16,7 @@ LIMIT = 1_000_000
 NAME = 120
 
 
-class NoSubmissions(Exception):
+class SubmissionsNotFoundError(Exception):
     """Nothing that could be graded was named; the message says what was looked for."""
 
 
@@ -80,27 +80,31 @@ class Submission:
 def gather(paths: Sequence[Path], each: Sequence[Path]) -> list[Submission]:
     """The submissions at `paths`, and one for every folder in each of `each`.
 
-    Raises `NoSubmissions`.
+    Raises `SubmissionsNotFoundError`.
     """
     found: list[tuple[Path, bool]] = []
     for path in paths:
         if not path.is_dir():
             there = "is a file" if path.exists() else "is not there"
-            raise NoSubmissions(
+            raise SubmissionsNotFoundError(
                 f"{path} {there}: give a checkout, or a folder laid out like katas/"
             )
         found.append((path, False))
     for folder in each:
         if not folder.is_dir():
             there = "is a file" if folder.exists() else "is not there"
-            raise NoSubmissions(f"--each {folder} {there}: give the folder that holds them all")
+            raise SubmissionsNotFoundError(
+                f"--each {folder} {there}: give the folder that holds them all"
+            )
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
         except OSError as error:
-            raise NoSubmissions(f"--each {folder}: {error.strerror}") from None
+            raise SubmissionsNotFoundError(f"--each {folder}: {error.strerror}") from None
         folders = [e for e in entries if e.is_dir() and not e.name.startswith(".")]
         if not folders:
-            raise NoSubmissions(f"--each {folder} holds no folders: a submission is a folder each")
+            raise SubmissionsNotFoundError(
+                f"--each {folder} holds no folders: a submission is a folder each"
+            )
         found += [(Path(entry.path), entry.is_symlink()) for entry in folders]
     return _named(found)
 
@@ -151,7 +155,7 @@ def take(root: Path, parts: tuple[str, ...]) -> Answer:
     name = "/".join(parts)
     try:
         content = (_read_below if os.open in os.supports_dir_fd else _read_by_path)(root, parts)
-    except _Refused as refused:
+    except _RefusedError as refused:
         return Answer(name, refused=f"{name} {refused}: it was not taken")
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
@@ -160,7 +164,7 @@ def take(root: Path, parts: tuple[str, ...]) -> Answer:
     return Answer(name, source=content)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """What is not taken from a submission."""
 
 
@@ -197,18 +201,20 @@ def _read_by_path(root: Path, parts: tuple[str, ...]) -> bytes:
 
 def _check(about: os.stat_result, part: str, *, last: bool) -> None:
     if stat.S_ISLNK(about.st_mode) or getattr(about, "st_reparse_tag", False):
-        raise _Refused("is a link" if last else f"is not there itself: {part} is a link")
+        raise _RefusedError("is a link" if last else f"is not there itself: {part} is a link")
     if last and not stat.S_ISREG(about.st_mode):
-        raise _Refused("is a folder" if stat.S_ISDIR(about.st_mode) else "is not a regular file")
+        raise _RefusedError(
+            "is a folder" if stat.S_ISDIR(about.st_mode) else "is not a regular file"
+        )
 
 
 def _read(descriptor: int) -> bytes:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise _Refused("is not a regular file")
+        raise _RefusedError("is not a regular file")
     parts, left = [], LIMIT + 1
     while left > 0 and (part := os.read(descriptor, left)):
         parts.append(part)
         left -= len(part)
     if left <= 0:
-        raise _Refused(f"is larger than {LIMIT:,} bytes")
+        raise _RefusedError(f"is larger than {LIMIT:,} bytes")
     return b"".join(parts)

@@ -33,8 +33,8 @@ from dojo.grading.routes import asked_for
 from dojo.grading.sandbox.policy import Limits
 from dojo.grading.sandbox.protocol import Job, Said
 from dojo.grading.submissions import Answer, HandedIn
-from dojo.grading.worker_pool import Specs, Warden
-from dojo.plugin.failures import Finding
+from dojo.grading.worker_pool import Specs, WorkerPool
+from dojo.plugin.failures import Failure
 
 REMEMBERED = 64
 AHEAD = 4
@@ -44,8 +44,10 @@ LINE = re.compile(r"\bapp\.py:(\d+)\b")
 class Grader:
     """Grades submissions, each kata of each in a process of its own, several at a time."""
 
-    def __init__(self, warden: Warden, katas: Sequence[Kata], limits: Limits, jobs: int) -> None:
-        self.warden = warden
+    def __init__(
+        self, worker_pool: WorkerPool, katas: Sequence[Kata], limits: Limits, jobs: int
+    ) -> None:
+        self.worker_pool = worker_pool
         self.katas = katas
         self.limits = limits
         self.jobs = jobs
@@ -72,7 +74,7 @@ class Grader:
 
     def grade_answer(self, kata: Kata, answer: Answer) -> KataResult:
         """Grade one answer; the same bytes get the same verdict, and are run once."""
-        specs = self.warden.specs[kata.name]
+        specs = self.worker_pool.specs[kata.name]
         if answer.source is None:
             return not_run(kata, specs, answer)
         key = (kata.name, hashlib.sha256(answer.source).digest())
@@ -86,7 +88,7 @@ class Grader:
             self.limits,
         )
         began = time.monotonic()
-        said = self.warden.run(job)
+        said = self.worker_pool.run(job)
         try:
             result = verdict(kata, specs, answer.file, said)
         except Exception as error:
@@ -188,13 +190,13 @@ def _spec(
             spec.message = clean(f"not to be believed without its control: {ended}")
             return spec, "silent"
         if not control.get("reached"):
-            again = Finding.read(control["finding"]) if control["finding"] else None
+            again = Failure.read(control["failure"]) if control["failure"] else None
             said_again = clean(again.text(), MESSAGE) if again else ""
             spec.message = f"it passed once, and once it did not: {said_again}"
             return spec, "red"
         spec.passed = True
         return spec, "green"
-    found = Finding.read(own["finding"])
+    found = Failure.read(own["failure"])
     spec.message = clean(found.text(), MESSAGE) or "it failed"
     spec.timeline = [clean(line, 200) for line in found.timeline[:TIMELINE]]
     spec.printed = clean(found.printed, 3_000)

@@ -1,4 +1,4 @@
-"""The warden: keeps a warm worker alive, hands it answers, and survives what they do to it."""
+"""The worker_pool: keeps a warm worker alive, hands it answers, and survives what they do to it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ PATIENCE = 20.0
 Specs = list[tuple[str, str]]
 
 
-class CannotGrade(Exception):
+class GradingError(Exception):
     """The grader does not work on this machine; the message says why, and what to do."""
 
 
-class Warden:
+class WorkerPool:
     """Hands jobs from any number of threads to one worker, which forks for each.
 
     `specs` are the id and the title of each spec that must report, by kata. Without `walls` it
@@ -59,7 +59,7 @@ class Warden:
         self._scratch.chmod(0o755)
         self._closed = False
 
-    def __enter__(self) -> Warden:
+    def __enter__(self) -> WorkerPool:
         try:
             with self._lock:
                 self._start()
@@ -136,7 +136,7 @@ class Warden:
         ours.settimeout(PATIENCE)
         if isolation is None or specs is None:
             self._stop()
-            raise CannotGrade(f"the worker does not start: {_last_words(log)}")
+            raise GradingError(f"the worker does not start: {_last_words(log)}")
         self._learn(isolation | specs)
 
     def _learn(self, told: dict[str, Any]) -> None:
@@ -145,7 +145,7 @@ class Warden:
         lacking = [kata.name for kata in self.katas if not self.specs.get(kata.name)]
         if lacking:
             self._stop()
-            raise CannotGrade(f"the specs of {', '.join(lacking)} could not be collected")
+            raise GradingError(f"the specs of {', '.join(lacking)} could not be collected")
 
     def _stop(self) -> None:
         if self._socket is not None:
@@ -178,7 +178,7 @@ class Warden:
                     content = pipe.read()
             finally:
                 timer.cancel()
-        except (OSError, CannotGrade) as error:
+        except (OSError, GradingError) as error:
             return Said(trouble=f"the grader's worker could not be reached: {error}")
         finally:
             os.close(reading)
@@ -190,7 +190,7 @@ class Warden:
     def _hand_over(self, pipes: tuple[int, int]) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
-                raise CannotGrade("the grader was stopped")
+                raise GradingError("the grader was stopped")
             if self._worker is None or self._worker.poll() is not None:
                 self._stop()
                 self._start()
@@ -198,7 +198,7 @@ class Warden:
             return cast("subprocess.Popen[bytes]", self._worker)
 
 
-class SpawningWarden(Warden):
+class SpawningWorkerPool(WorkerPool):
     """The same where there is no fork: each job gets a worker of its own, which is slower."""
 
     def _start(self) -> None:
@@ -212,7 +212,7 @@ class SpawningWarden(Warden):
         try:
             self._learn(json.loads(told))
         except ValueError:
-            raise CannotGrade(f"the worker does not start: {_last_words(log)}") from None
+            raise GradingError(f"the worker does not start: {_last_words(log)}") from None
 
     def _spawn(self, scratch: Path, errors: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -269,11 +269,11 @@ class SpawningWarden(Warden):
 _PYTHON = [sys.executable, "-P", "-m", "dojo.grading.sandbox.fork_server"]
 
 
-def warden_for(
+def worker_pool_for(
     root: Path, katas: Sequence[Kata], limits: Limits, hidden: tuple[Path, ...] = ()
-) -> Warden:
-    """The warden that works on this machine."""
-    kind = Warden if hasattr(os, "fork") else SpawningWarden
+) -> WorkerPool:
+    """The worker_pool that works on this machine."""
+    kind = WorkerPool if hasattr(os, "fork") else SpawningWorkerPool
     return kind(root, katas, limits, hidden)
 
 

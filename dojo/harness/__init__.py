@@ -1,1 +1,1 @@
-"""Drives one solution through one spec: the exchange, its timeline, holds, and what a solution starts."""
+"""Drive one solution through one spec, and keep the timeline of what happens."""

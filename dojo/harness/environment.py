@@ -25,16 +25,16 @@ from dojo.plugin import timeouts
 
 
 @dataclass
-class Stage:
+class Environment:
     """All that a spec can look at."""
 
     directory: Path
     timeline: timeline.Timeline
     database: sql.Database
     disk: files.Disk
-    postbox: mail.Postbox
+    mail_server: mail.MailServer
     services: http.Services
-    darkroom: images.Darkroom
+    image_decoder: images.ImageDecoder
     logs: Logs
     tasks: tasks.Tasks
     client: Client | None = None
@@ -48,7 +48,7 @@ class Stage:
 
 
 @contextmanager
-def stage(directory: Path) -> Iterator[Stage]:
+def environment_in(directory: Path) -> Iterator[Environment]:
     """Set the stage in `directory`, which becomes the working directory, and clear it
     afterwards."""
     spawned.install()
@@ -61,26 +61,26 @@ def stage(directory: Path) -> Iterator[Stage]:
     threads = set(threading.enumerate())
     with process.put_back(), logging_observed() as logs:
         os.chdir(directory)
-        scene = Stage(
+        environment = Environment(
             directory=directory,
             timeline=timeline.Timeline(),
             database=sql.Database(directory),
             disk=files.Disk(directory),
-            postbox=mail.Postbox(),
+            mail_server=mail.MailServer(),
             services=http.Services(),
-            darkroom=images.Darkroom(),
+            image_decoder=images.ImageDecoder(),
             logs=logs,
             tasks=tasks.Tasks(),
         )
-        timeline.watch(scene.timeline)
-        sql.use(scene.database)
-        files.use(scene.disk)
-        mail.use(scene.postbox)
-        http.use(scene.services)
-        images.use(scene.darkroom)
-        tasks.use(scene.tasks)
+        timeline.watch(environment.timeline)
+        sql.use(environment.database)
+        files.use(environment.disk)
+        mail.use(environment.mail_server)
+        http.use(environment.services)
+        images.use(environment.image_decoder)
+        tasks.use(environment.tasks)
         try:
-            yield scene
+            yield environment
         finally:
             holds.release_all()
             spawned.forget()
@@ -99,7 +99,7 @@ def stage(directory: Path) -> Iterator[Stage]:
 def loaded(kata: Kata, file: Path) -> Iterator[ModuleType]:
     """Load a solution onto the stage.
 
-    Raises `solutions.DoesNotLoad`.
+    Raises `solutions.SolutionLoadError`.
     """
     source = file.read_bytes() if file.is_file() else b""
     if b"sqlalchemy" in source:
@@ -118,21 +118,21 @@ def loaded(kata: Kata, file: Path) -> Iterator[ModuleType]:
 
 
 @asynccontextmanager
-async def client_of(app: App, scene: Stage) -> AsyncIterator[Client]:
+async def client_of(app: App, environment: Environment) -> AsyncIterator[Client]:
     """A client of an app that has started up; it ends what is still under way, and shuts the app
     down."""
     loop = asyncio.get_running_loop()
     spawned.watch_loop(loop)
     tasks = asyncio.all_tasks()
-    scene.client = Client(app, scene.timeline)
+    environment.client = Client(app, environment.timeline)
     with _pool_of_its_own(loop):
         try:
-            async with running(app, scene.client.state):
+            async with running(app, environment.client.state):
                 try:
-                    yield scene.client
+                    yield environment.client
                 finally:
                     holds.release_all()
-                    await scene.client.close()
+                    await environment.client.close()
         finally:
             await timeouts.give_up_tasks(tasks)
 

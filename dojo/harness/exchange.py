@@ -24,8 +24,8 @@ import httpx
 
 from dojo.harness import spawned
 from dojo.harness.holds import SECONDS, held, standing, until
-from dojo.harness.timeline import Moments, Timeline, here, task_works_for
-from dojo.plugin.timeouts import DidNotEnd, where_it_is
+from dojo.harness.timeline import ExchangeState, Timeline, here, task_works_for
+from dojo.plugin.timeouts import DidNotEndError, where_it_is
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -40,27 +40,27 @@ async def _at_once() -> None:
     """What a server does between the response and the tasks: nothing."""
 
 
-async def witnessed(
+async def record_exchange(
     app: App,
-    moments: Moments,
+    state: ExchangeState,
     timeline: Timeline,
     scope: Scope,
     receive: Receive,
     send: Send,
     at_response: Callable[[], Awaitable[object]] = _at_once,
 ) -> None:
-    """Run one exchange of `app` under any server, noting its moments on the timeline.
+    """Run one exchange of `app` under any server, noting its events on the timeline.
 
     `at_response` is awaited between the response and what comes after it.
     """
-    token = here.set(moments)
-    task_works_for(asyncio.current_task(), moments)
+    token = here.set(state)
+    task_works_for(asyncio.current_task(), state)
     expected: int | None = None
     sent = 0
     status = 0
-    moments.name = f"{scope['method']} {scope['path']}"
-    timeline.record("request", moments.name)
-    timeline.in_flight.append(moments)
+    state.name = f"{scope['method']} {scope['path']}"
+    timeline.record("request", state.name)
+    timeline.in_flight.append(state)
 
     async def noting_send(message: Message) -> None:
         nonlocal expected, sent, status
@@ -70,11 +70,11 @@ async def witnessed(
             for name, value in message.get("headers", ()):
                 if bytes(name).lower() == b"content-length":
                     expected = int(value)
-        elif message["type"] == "http.response.body" and not moments.responded:
+        elif message["type"] == "http.response.body" and not state.responded:
             sent += len(message.get("body", b""))
             if not message.get("more_body", False) or (expected is not None and sent >= expected):
-                timeline.record("response", f"{status} to {moments.name}")
-                moments.responded = True
+                timeline.record("response", f"{status} to {state.name}")
+                state.responded = True
                 await at_response()
 
     try:
@@ -83,8 +83,8 @@ async def witnessed(
         timeline.record("raised", f"{type(error).__name__}: {error}"[:120])
         raise
     finally:
-        timeline.in_flight.remove(moments)
-        timeline.record("finished", moments.name, by=moments)
+        timeline.in_flight.remove(state)
+        timeline.record("finished", state.name, by=state)
         here.reset(token)
 
 
@@ -119,13 +119,13 @@ class Exchange:
         "_task",
         "body",
         "headers",
-        "moments",
         "raised",
+        "state",
         "status",
     )
 
     def __init__(self, client: Client, request: httpx.Request, *, crashes: bool) -> None:
-        self.moments = Moments(next(client.numbers))
+        self.state = ExchangeState(next(client.numbers))
         self.status = Status(0)
         self.headers = httpx.Headers()
         self.body = b""
@@ -141,7 +141,7 @@ class Exchange:
 
     @property
     def number(self) -> int:
-        return self.moments.number
+        return self.state.number
 
     @property
     def finished(self) -> bool:
@@ -167,7 +167,7 @@ class Exchange:
 
     @property
     def responded(self) -> bool:
-        return self.moments.responded
+        return self.state.responded
 
     def json(self) -> Any:
         """The body as JSON; None where it is none."""
@@ -213,7 +213,9 @@ class Exchange:
         self.release()
         if not await until(lambda: self.finished, seconds=2 * SECONDS):
             done = "responded, but its tasks did not end" if self.responded else "did not respond"
-            raise DidNotEnd(f"{self._name} {done} within {2 * SECONDS:g} s: {where_it_is()[0]}")
+            raise DidNotEndError(
+                f"{self._name} {done} within {2 * SECONDS:g} s: {where_it_is()[0]}"
+            )
         self._check_raised()
         if self.left_behind:
             raise AssertionError(self.left_behind)
@@ -273,7 +275,7 @@ class Exchange:
         if no_response is not None:
             raise no_response
 
-    def no_response(self) -> NoResponse | None:
+    def no_response(self) -> NoResponseError | None:
         """Why a finished exchange has no proper response; None where it has one."""
         error = self.raised
         may_raise = self._crashes and not isinstance(error, NotImplementedError)
@@ -282,20 +284,20 @@ class Exchange:
         ):
             return None
         if error is None:
-            return NoResponse(f"{self._name} ended without a complete response", None)
+            return NoResponseError(f"{self._name} ended without a complete response", None)
         if isinstance(error, NotImplementedError):
             what = "is not written yet: it raises NotImplementedError"
         else:
             what = f"raised {type(error).__name__} instead of sending a response: {error}"[:1_500]
-        return NoResponse(f"{self._name} {what}", error)
+        return NoResponseError(f"{self._name} {what}", error)
 
     async def _run(self) -> None:
         client = self._client
-        spawned.expect(self.moments)
+        spawned.expect(self.state)
         try:
-            await witnessed(
+            await record_exchange(
                 client.app,
-                self.moments,
+                self.state,
                 client.timeline,
                 self._scope(),
                 self._receive,
@@ -305,7 +307,7 @@ class Exchange:
         except (Exception, SystemExit) as error:
             self.raised = error
         finally:
-            self._left_behind = spawned.left_behind(self.moments)
+            self._left_behind = spawned.left_behind(self.state)
             client.timeline.under_way -= 1
 
     def _scope(self) -> Scope:
@@ -347,7 +349,7 @@ class Exchange:
             self.status = Status(message["status"])
             self.status.exchange = self
             self.headers = httpx.Headers(list(message.get("headers", ())))
-            await spawned.settle(self.moments)
+            await spawned.settle(self.state)
             return
         if message["type"] != "http.response.body" or not self.status:
             raise RuntimeError(f"{message['type']} was sent where it makes no sense")
@@ -355,12 +357,12 @@ class Exchange:
         self.body = b"".join((self.body, bytes(message.get("body", b""))))
         last = not message.get("more_body", False)
         if last or len(self.body) >= int(self.headers.get("content-length", len(self.body) + 1)):
-            await spawned.settle(self.moments)
+            await spawned.settle(self.state)
         if last:
             self._complete.set()
 
 
-class NoResponse(AssertionError):
+class NoResponseError(AssertionError):
     """The app raised instead of sending a response; `cause` is what it raised."""
 
     def __init__(self, message: str, cause: BaseException | None) -> None:
@@ -460,7 +462,7 @@ class Client:
         """Let everything that does not wait for anything do what it is about to do."""
         for exchange in self.exchanges:
             if not exchange.finished:
-                await spawned.settle(exchange.moments)
+                await spawned.settle(exchange.state)
 
     async def close(self) -> None:
         """End what is still under way: let it go on for a moment, then cancel it."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from dojo.harness import debugger
-from dojo.harness.timeline import Moments, origin, owner, witness
+from dojo.harness.timeline import ExchangeState, current_exchange, current_timeline, origin
 
 SECONDS = 2.0
 TURN = 0.1
@@ -81,7 +81,7 @@ async def _wait_for(over: Callable[[], bool], eager: int) -> None:
     await waiting
 
 
-class NeverCame(AssertionError):
+class NotReachedError(AssertionError):
     """What a spec wanted to hold was not under way."""
 
 
@@ -126,7 +126,7 @@ class Hold:
         return self._gate.is_set()
 
     def release(self) -> None:
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None and self.reached and not self.released:
             timeline.record("released", self.what)
         self._gate.set()
@@ -141,11 +141,11 @@ class Hold:
 
     def stop_here(self) -> None:
         """Stop the calling thread, unless it is the event loop's."""
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None and timeline.on_loop():
             self.pass_on_loop()
         elif self._takes():
-            self._note(owner())
+            self._note(current_exchange())
             self.threads += 1
             self._overdue(self._gate.wait(LONGER * SECONDS))
 
@@ -153,11 +153,11 @@ class Hold:
         """Note that what should be held is on the event loop's thread, and let it through."""
         self.on_loop = self.on_loop or not self.released
 
-    async def stop_here_async(self, by: Moments | None = None, started: str = "") -> None:
+    async def stop_here_async(self, by: ExchangeState | None = None, started: str = "") -> None:
         """Stop the calling coroutine, on behalf of `by` where it is a thread of that exchange that
         waits for it, and which a solution has `started` itself, or not."""
         if self._takes():
-            self._note(by or owner(), started)
+            self._note(by or current_exchange(), started)
             self.threads += by is not None
             self._overdue(await until(lambda: self.released, LONGER * SECONDS))
 
@@ -174,7 +174,7 @@ class Hold:
                 "a `def` task runs in a worker thread"
             )
         if self.reached < count:
-            raise NeverCame(self._why_not_reached(count))
+            raise NotReachedError(self._why_not_reached(count))
 
     def _why_not_reached(self, count: int) -> str:
         end = "every request had finished" if _all_quiet() else f"{SECONDS:g} s had passed"
@@ -182,14 +182,14 @@ class Hold:
             return f"{self.what} never began: {end} without it"
         return f"{self.what} began {self.reached} times, and not {count} times, before {end}"
 
-    def _note(self, moments: Moments | None, started: str = "") -> None:
+    def _note(self, state: ExchangeState | None, started: str = "") -> None:
         """Note that it is this exchange which has arrived here."""
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None:
             self.origin = self.origin or started or origin.get()
-            timeline.record("held", self.what, by=moments)
-        if moments is not None:
-            _holding[moments.number] = self
+            timeline.record("held", self.what, by=state)
+        if state is not None:
+            _holding[state.number] = self
 
     def _overdue(self, released: bool) -> None:
         self.overdue = self.overdue or not released
@@ -197,7 +197,7 @@ class Hold:
 
 def _all_quiet() -> bool:
     """Whether every exchange that began has finished, so that nothing more can come."""
-    timeline = witness()
+    timeline = current_timeline()
     return timeline is not None and timeline.under_way == 0
 
 
@@ -236,27 +236,27 @@ def locks_freed() -> int:
     return _freed
 
 
-def wait_for_lock(moments: Moments, freed: int) -> None:
+def wait_for_lock(state: ExchangeState, freed: int) -> None:
     """Note that an exchange waits for a lock that was taken when `freed` of them had been freed: it
     cannot go on before a held one does.
 
     On the event loop's thread it would wait for ever, since nothing could release the hold: what is
     held goes on.
     """
-    timeline = witness()
+    timeline = current_timeline()
     for hold in [hold for hold in _all if hold.threads and not hold.released]:
         if timeline is not None and timeline.on_loop():
             hold.release()
             continue
         with _lock:
             if freed == _freed:
-                _waiting[moments.number] = hold
+                _waiting[state.number] = hold
 
 
-def got_lock(moments: Moments) -> None:
+def got_lock(state: ExchangeState) -> None:
     """Note that an exchange has the lock that it has waited for."""
     with _lock:
-        _waiting.pop(moments.number, None)
+        _waiting.pop(state.number, None)
 
 
 def lock_freed() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dojo.harness.frames import at, is_learners
 from dojo.harness.holds import Hold
-from dojo.harness.timeline import Moments, owner
+from dojo.harness.timeline import ExchangeState, current_exchange
 
 
 class Lines:
@@ -22,7 +22,7 @@ class Lines:
 
     def __init__(self) -> None:
         self._hold: Hold | None = None
-        self._first: Moments | None = None
+        self._first: ExchangeState | None = None
         self._left = 0
 
     def hold(self, number: int) -> Hold:
@@ -45,11 +45,11 @@ class Lines:
         return self._passed
 
     def _is_of_the_first(self) -> bool:
-        moments = owner()
-        if moments is None or moments.responded:
+        state = current_exchange()
+        if state is None or state.responded:
             return False
-        self._first = self._first or moments
-        return moments is self._first
+        self._first = self._first or state
+        return state is self._first
 
 
 @contextmanager

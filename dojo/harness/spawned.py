@@ -24,12 +24,12 @@ import anyio.to_thread
 from dojo.harness.frames import at, is_learners, places_here
 from dojo.harness.holds import clock, held_threads, real_pause, turns, until
 from dojo.harness.timeline import (
-    Moments,
+    ExchangeState,
     bound,
     by_the_solution,
+    current_timeline,
     origin,
     task_works_for,
-    witness,
     work_for,
     works_for_the_app,
 )
@@ -40,7 +40,7 @@ STARTERS = ("anyio", "asyncio", "concurrent", "dojo", "threading")
 
 
 @dataclass
-class Stray:
+class SpawnedJob:
     """Something an exchange started: what it is, where, and whether it has ended."""
 
     what: str
@@ -50,67 +50,67 @@ class Stray:
 
 
 @dataclass
-class Brood:
+class SpawnedWork:
     """All that one exchange started."""
 
     borrowed: int = 0
-    strays: list[Stray] = field(default_factory=list)
+    jobs: list[SpawnedJob] = field(default_factory=list)
     may_go: threading.Event = field(default_factory=threading.Event)
 
     def add(self, what: str, ended: Callable[[], bool], *, in_thread: bool) -> None:
-        self.strays.append(Stray(what, _where(), ended, in_thread))
+        self.jobs.append(SpawnedJob(what, _where(), ended, in_thread))
 
     def left_behind(self) -> list[str]:
-        return [f"{s.what} started {s.where}" for s in self.strays if not s.ended()]
+        return [f"{s.what} started {s.where}" for s in self.jobs if not s.ended()]
 
 
-_broods: dict[int, Brood] = {}
+_work_of: dict[int, SpawnedWork] = {}
 
 
-def expect(moments: Moments) -> None:
+def expect(state: ExchangeState) -> None:
     """Start to watch an exchange; to be called on its event loop."""
-    _broods[moments.number] = Brood(_borrowed())
+    _work_of[state.number] = SpawnedWork(_borrowed())
 
 
 def forget() -> None:
     """Stop to watch, once what runs in threads has ended: it must not go on into the next spec."""
-    for brood in _broods.values():
-        brood.may_go.set()
+    for work in _work_of.values():
+        work.may_go.set()
     end = clock() + PATIENCE
-    while any(s.in_thread and not s.ended() for b in _broods.values() for s in b.strays):
+    while any(s.in_thread and not s.ended() for b in _work_of.values() for s in b.jobs):
         if clock() > end:
             break
         real_pause(0.001)
-    _broods.clear()
+    _work_of.clear()
 
 
-def left_behind(moments: Moments) -> list[str]:
+def left_behind(state: ExchangeState) -> list[str]:
     """What the exchange started and what has not ended, looked at in the very turn in which the
     app returned."""
-    brood = _broods[moments.number]
-    left = brood.left_behind()
-    brood.may_go.set()
+    work = _work_of[state.number]
+    left = work.left_behind()
+    work.may_go.set()
     return left
 
 
-async def settle(moments: Moments) -> None:
+async def settle(state: ExchangeState) -> None:
     """Give all that the exchange has started the chance to do its work now.
 
     Some turns for tasks and, only where threads are at work for it, as long as they need, 0.3 s at
     most.
     """
     await turns()
-    brood = _broods[moments.number]
-    brood.may_go.set()
+    work = _work_of[state.number]
+    work.may_go.set()
 
     def at_rest() -> bool:
-        busy = any(stray.in_thread and not stray.ended() for stray in brood.strays)
-        return not busy and _borrowed() <= max(brood.borrowed, held_threads())
+        busy = any(job.in_thread and not job.ended() for job in work.jobs)
+        return not busy and _borrowed() <= max(work.borrowed, held_threads())
 
     if not at_rest():
         await until(at_rest, PATIENCE)
         await turns()
-    brood.may_go.clear()
+    work.may_go.clear()
 
 
 def _borrowed() -> int:
@@ -134,9 +134,9 @@ def _started(what: str) -> str:
     return ""
 
 
-def _brood() -> Brood | None:
-    moments = bound() if witness() else None
-    return _broods.get(moments.number) if moments else None
+def _current_work() -> SpawnedWork | None:
+    state = bound() if current_timeline() else None
+    return _work_of.get(state.number) if state else None
 
 
 def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
@@ -146,7 +146,7 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
     def create(
         loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
     ) -> asyncio.Future[Any]:
-        started = _started("an asyncio task") if witness() and factory is None else ""
+        started = _started("an asyncio task") if current_timeline() and factory is None else ""
         if started and options.get("context") is None:
             options["context"] = contextvars.copy_context()
             options["context"].run(origin.set, started)
@@ -155,12 +155,12 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
             if factory
             else asyncio.Task(coroutine, loop=loop, **options)
         )
-        moments = bound() if witness() else None
-        brood = _brood()
-        if moments is not None and brood is not None:
-            brood.add("an asyncio task", task.done, in_thread=False)
+        state = bound() if current_timeline() else None
+        work = _current_work()
+        if state is not None and work is not None:
+            work.add("an asyncio task", task.done, in_thread=False)
             if isinstance(task, asyncio.Task):
-                task_works_for(task, moments)
+                task_works_for(task, state)
         return task
 
     loop.set_task_factory(create)  # type: ignore[arg-type]
@@ -169,11 +169,11 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
 
     @functools.wraps(run_in_executor)
     def watched(executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
-        brood = _brood()
-        if brood is None:
+        work = _current_work()
+        if work is None:
             return run_in_executor(executor, func, *args)
         future = _JobFuture(loop=loop)
-        may_go = brood.may_go
+        may_go = work.may_go
         inherited, started = origin.get(), _started("a job of an executor")
         _direct.skip = True
 
@@ -187,7 +187,7 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
         finally:
             _direct.skip = False
         future.follow(job)
-        brood.add("a job of an executor", future.done, in_thread=True)
+        work.add("a job of an executor", future.done, in_thread=True)
         return future
 
     loop.run_in_executor = watched  # type: ignore[method-assign,assignment]
@@ -267,17 +267,17 @@ def install() -> None:
 
     @functools.wraps(start)
     def watched_start(self: threading.Thread) -> None:
-        if witness() is None:
+        if current_timeline() is None:
             return start(self)
         # Whoever started it, the process must not wait for a thread that never ends.
         self.daemon = True
-        moments = bound()
-        if moments is None:
-            if witness() and by_the_solution():
+        state = bound()
+        if state is None:
+            if current_timeline() and by_the_solution():
                 works_for_the_app(self)
             return start(self)
         if not _is_pool_worker(self):
-            _delay(self, moments)
+            _delay(self, state)
         start(self)
 
     @functools.wraps(join)
@@ -288,19 +288,19 @@ def install() -> None:
         join(self, timeout)
 
     def watched_submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        moments = bound() if witness() else None
-        brood = _brood()
-        if moments is None or brood is None:
+        state = bound() if current_timeline() else None
+        work = _current_work()
+        if state is None or work is None:
             return submit(self, fn, *args, **kwargs)
         direct = not _direct.skip
         started = _started("a job of an executor") if direct else ""
 
         def job() -> Any:
-            work_for(moments)
+            work_for(state)
             origin.set(started)
             try:
                 if direct:
-                    brood.may_go.wait(HEAD_START / 10)
+                    work.may_go.wait(HEAD_START / 10)
                 return fn(*args, **kwargs)
             finally:
                 work_for(None)
@@ -308,7 +308,7 @@ def install() -> None:
 
         future = submit(self, job)
         if direct:
-            brood.add("a job of an executor", future.done, in_thread=True)
+            work.add("a job of an executor", future.done, in_thread=True)
         return future
 
     threading.Thread.start = watched_start  # type: ignore[method-assign]
@@ -318,7 +318,7 @@ def install() -> None:
 
 def _note_error(error: Exception) -> None:
     """Show what ends a thread: nobody else would, but Python's own traceback through this file."""
-    timeline = witness()
+    timeline = current_timeline()
     if timeline is not None:
         timeline.record("raised", f"{type(error).__name__}: {error}"[:120])
         timeline.note_error(error, "ended a thread, where nobody saw it")
@@ -332,25 +332,25 @@ def _is_pool_worker(thread: threading.Thread) -> bool:
     )
 
 
-def _delay(thread: threading.Thread, moments: Moments) -> None:
+def _delay(thread: threading.Thread, state: ExchangeState) -> None:
     """Let a thread begin only when somebody waits for it, or the spec has looked, or 0.1 s have
     passed.
 
     One that nobody waits for is then always still there when the exchange finishes, not only on
     slow machines.
     """
-    brood = _brood()
-    if brood is None:
+    work = _current_work()
+    if work is None:
         return
     waited_for = threading.Event()
     thread._dojo_waited_for = waited_for  # type: ignore[attr-defined]
     run = thread.run
-    may_go = brood.may_go
+    may_go = work.may_go
     started = _started("a thread")
 
     def later() -> None:
         _give_head_start(may_go, waited_for)
-        work_for(moments)
+        work_for(state)
         origin.set(started)
         try:
             run()
@@ -360,4 +360,4 @@ def _delay(thread: threading.Thread, moments: Moments) -> None:
             work_for(None)
 
     thread.run = later  # type: ignore[method-assign]
-    brood.add("a thread", lambda: not thread.is_alive(), in_thread=True)
+    work.add("a thread", lambda: not thread.is_alive(), in_thread=True)

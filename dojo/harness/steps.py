@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from dojo.harness.environment import Stage
+from dojo.harness.environment import Environment
 from dojo.harness.exchange import Exchange
 from dojo.harness.holds import Hold, until
 
@@ -14,8 +14,8 @@ class Steps:
 
     __slots__ = ("_scene",)
 
-    def __init__(self, scene: Stage) -> None:
-        self._scene = scene
+    def __init__(self, environment: Environment) -> None:
+        self._scene = environment
 
     async def of(self, exchange: Exchange) -> AsyncIterator[str]:
         """Let an exchange that stopped at its response go on, and stop it before each statement and
@@ -41,7 +41,7 @@ class Steps:
     def _next(self) -> list[Hold]:
         statement = self._scene.database.hold_step(0)
         statement.what = "a statement or a commit"
-        return [statement, self._scene.disk.hold_step(), self._scene.darkroom.hold()]
+        return [statement, self._scene.disk.hold_step(), self._scene.image_decoder.hold()]
 
 
 async def _comes_to(exchange: Exchange, holds: list[Hold]) -> str:

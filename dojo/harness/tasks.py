@@ -10,7 +10,7 @@ from typing import Any
 from starlette.background import BackgroundTask
 
 from dojo.harness.frames import Place, line_at, places_here, shortened
-from dojo.harness.timeline import Moments, owner, witness
+from dojo.harness.timeline import ExchangeState, current_exchange, current_timeline
 
 NAME = 60
 
@@ -20,7 +20,7 @@ class Added:
     """One background task: the exchange it was made in, its function, and the line that made it."""
 
     task: BackgroundTask
-    moments: Moments | None
+    state: ExchangeState | None
     place: Place | None
     ran: bool = False
 
@@ -75,7 +75,7 @@ class Tasks:
         return [
             added
             for added in self.added
-            if exchange is None or (added.moments and added.moments.number == exchange)
+            if exchange is None or (added.state and added.state.number == exchange)
         ]
 
     def known(self, task: object) -> Added | None:
@@ -110,9 +110,9 @@ def install() -> None:
     @functools.wraps(make)
     def noted_make(self: BackgroundTask, *args: Any, **kwargs: Any) -> None:
         make(self, *args, **kwargs)
-        if _tasks is not None and witness() is not None:
+        if _tasks is not None and current_timeline() is not None:
             places = places_here()
-            _tasks.added.append(Added(self, owner(), places[0] if places else None))
+            _tasks.added.append(Added(self, current_exchange(), places[0] if places else None))
 
     @functools.wraps(run)
     async def noted_run(self: BackgroundTask) -> None:

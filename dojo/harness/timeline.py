@@ -18,7 +18,7 @@ from dojo.harness.frames import Place, line_at, places_here, source_of, tracebac
 
 ERRORS = 5
 MADE = "this spec made it fail"
-MOMENTS = ("request", "response", "finished")
+EXCHANGE_EVENTS = ("request", "response", "finished")
 POOLS = ("AnyIO worker thread", "asyncio_")
 ENDPOINTS = (
     "fastapi.routing",
@@ -34,7 +34,7 @@ EVENTS = 10_000
 
 
 @dataclass(eq=False)
-class Moments:
+class ExchangeState:
     """One exchange as its witnesses see it: its number, and whether its response has gone out.
 
     A witness attributes what it sees to the exchange whose context it runs in (`here`).
@@ -110,7 +110,7 @@ class Timeline:
     loop_thread: int = field(default_factory=threading.get_ident)
     events: list[Event] = field(default_factory=list)
     under_way: int = 0
-    in_flight: list[Moments] = field(default_factory=list)
+    in_flight: list[ExchangeState] = field(default_factory=list)
     marked: list[Event] = field(default_factory=list)
     sleeps: int = 0
     compared: list[str] = field(default_factory=list)
@@ -131,7 +131,7 @@ class Timeline:
         kind: str,
         detail: str = "",
         *,
-        by: Moments | None = None,
+        by: ExchangeState | None = None,
         on_loop: bool | None = None,
         blocking: bool = False,
         places: tuple[Place, ...] | None = None,
@@ -140,7 +140,7 @@ class Timeline:
         """Add an event; what is not given is read off the thread and the context of the caller."""
         if places is None:
             places = places_here() if blocking else ()
-        by = by or owner()
+        by = by or current_exchange()
         on_loop = self.on_loop() if on_loop is None else on_loop
         event = Event(
             kind,
@@ -257,14 +257,14 @@ PASSES_ON = re.compile(r"\b(?:call_next|app)\(")
 CALLED = re.compile(r"\badd_task\(\s*(\w+)\(")
 
 origin: ContextVar[str] = ContextVar("origin", default="")
-here: ContextVar[Moments | None] = ContextVar("here", default=None)
-_threads: dict[int, Moments] = {}
-_tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], Moments] = weakref.WeakKeyDictionary()
+here: ContextVar[ExchangeState | None] = ContextVar("here", default=None)
+_threads: dict[int, ExchangeState] = {}
+_tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], ExchangeState] = weakref.WeakKeyDictionary()
 _workers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 _current: Timeline | None = None
 
 
-def witness() -> Timeline | None:
+def current_timeline() -> Timeline | None:
     """The timeline of the spec that runs now, if one does."""
     return _current
 
@@ -276,7 +276,7 @@ def watch(timeline: Timeline | None) -> None:
     _threads.clear()
 
 
-def owner() -> Moments | None:
+def current_exchange() -> ExchangeState | None:
     """The exchange on whose behalf the caller works, if any.
 
     By its context, its thread, or the task that it is in: a context can be left. A worker that the
@@ -286,12 +286,12 @@ def owner() -> Moments | None:
     return bound() or _one_in_flight()
 
 
-def bound() -> Moments | None:
+def bound() -> ExchangeState | None:
     """The exchange that has started the caller, if one has."""
     return here.get() or _threads.get(threading.get_ident()) or _owner_of_task()
 
 
-def _owner_of_task() -> Moments | None:
+def _owner_of_task() -> ExchangeState | None:
     try:
         task = asyncio.current_task()
     except RuntimeError:
@@ -299,13 +299,13 @@ def _owner_of_task() -> Moments | None:
     return _tasks.get(task) if task is not None else None
 
 
-def _one_in_flight() -> Moments | None:
+def _one_in_flight() -> ExchangeState | None:
     in_flight = list(_current.in_flight) if _current is not None else []
     if not in_flight or not by_the_solution():
         return None
     if len(in_flight) == 1:
         return in_flight[0]
-    return Moments(0, responded=all(moments.responded for moments in in_flight))
+    return ExchangeState(0, responded=all(state.responded for state in in_flight))
 
 
 def by_the_solution() -> bool:
@@ -350,18 +350,18 @@ def _is_the_solutions(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).startswith("katas.k")
 
 
-def task_works_for(task: asyncio.Task[Any] | None, moments: Moments) -> None:
+def task_works_for(task: asyncio.Task[Any] | None, state: ExchangeState) -> None:
     """Say on whose behalf a task works, whatever context it runs something in."""
     if task is not None:
-        _tasks[task] = moments
+        _tasks[task] = state
 
 
-def work_for(moments: Moments | None) -> None:
+def work_for(state: ExchangeState | None) -> None:
     """Say on whose behalf a thread works that inherits no context."""
-    if moments is None:
+    if state is None:
         _threads.pop(threading.get_ident(), None)
     else:
-        _threads[threading.get_ident()] = moments
+        _threads[threading.get_ident()] = state
 
 
 def works_for_the_app(thread: threading.Thread) -> None:

@@ -1,1 +1,1 @@
-"""See what a solution does with files, the database, images and logging, and note it on the timeline."""
+"""See what a solution does with files, SQL, images and logs, and note it on the timeline."""

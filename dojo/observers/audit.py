@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from dojo.harness.timeline import witness
+from dojo.harness.timeline import current_timeline
 
 _handlers: dict[str, Callable[..., None]] = {}
 _installed = False
@@ -27,7 +27,7 @@ def _install() -> None:
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         handler = _handlers.get(event)
-        if handler is not None and witness() is not None:
+        if handler is not None and current_timeline() is not None:
             handler(*args)
 
     sys.addaudithook(hook)

@@ -29,7 +29,7 @@ from typing import Any
 from dojo.harness import debugger
 from dojo.harness.frames import places_here
 from dojo.harness.holds import Hold
-from dojo.harness.timeline import MADE, by_the_solution, owner, witness
+from dojo.harness.timeline import MADE, by_the_solution, current_exchange, current_timeline
 from dojo.observers import audit
 
 _real_open = io.open
@@ -111,16 +111,16 @@ class Disk:
         return hold
 
     def _stop(self, how: str, name: str) -> None:
-        moments = owner()
+        state = current_exchange()
         for held in list(self._holds):  # the spec may add some while it holds one
-            held.come(how, name, moments.number if moments else 0)
+            held.come(how, name, state.number if state else 0)
         if name in self._broken:
             number = self._broken[name]
             self._note_fault(name)
             raise OSError(number, os.strerror(number), name)
 
     def _note_fault(self, name: str) -> None:
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None:
             timeline.record("fault", f"no writing of {name}: {MADE}", blocking=True)
 
@@ -164,7 +164,7 @@ class Disk:
         if writing and name in self._broken and by_the_solution():
             self._stop("open", name)
         if not _counts():
-            timeline = witness()
+            timeline = current_timeline()
             if writing and timeline is not None and places_here() and not by_the_solution():
                 timeline.record("write", name)  # a spec has called the function that writes
             return
@@ -183,7 +183,7 @@ class Disk:
             self._without_space.append(name)
             self._note_fault(name)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
-        timeline = witness()
+        timeline = current_timeline()
         last = timeline.events[-1] if timeline and timeline.events else None
         if timeline and (
             last is None
@@ -208,12 +208,12 @@ class Disk:
 
     def used(self, kind: str, name: str) -> None:
         """Note what hurts nobody in a thread."""
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None and timeline.on_loop() and _counts():
             self.note(kind, name)
 
     def note(self, kind: str, name: str) -> None:
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None:
             timeline.record(kind, name, blocking=True)
 
@@ -229,9 +229,9 @@ class Disk:
             full = _full(path)
             if full is None or self.name_of(path) is not None or self._is_harmless(full):
                 continue
-            if owner() is None and not by_the_solution():
+            if current_exchange() is None and not by_the_solution():
                 continue
-            timeline = witness()
+            timeline = current_timeline()
             if timeline is not None:
                 timeline.record("refused", f"writing {os.fsdecode(path)}")  # type: ignore[arg-type]
             # The event itself goes no further: who else wants to know is told by one of our own.
@@ -251,8 +251,8 @@ class Disk:
 
 def _counts() -> bool:
     """Whether what happens here is the solution's, and not what a spec or an import does."""
-    timeline = witness()
-    return timeline is not None and (owner() is not None or not timeline.on_loop())
+    timeline = current_timeline()
+    return timeline is not None and (current_exchange() is not None or not timeline.on_loop())
 
 
 class _Busy(threading.local):
@@ -301,8 +301,8 @@ class _HeldStep:
     hold: Hold
 
     def come(self, how: str, name: str, exchange: int) -> None:
-        moments = owner()
-        if moments is not None and moments.responded:
+        state = current_exchange()
+        if state is not None and state.responded:
             if not self.hold.reached:
                 self.hold.what = f"the writing of {name}"
             self.hold.stop_here()
@@ -362,7 +362,7 @@ def _is_asked_by_others() -> bool:
 def _looking(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def look(path: Any, *args: Any, **options: Any) -> Any:
-        timeline = witness()
+        timeline = current_timeline()
         on_loop = timeline is not None and timeline.on_loop() and not _busy.asking
         if on_loop and _disk is not None and _counts() and not _is_asked_by_others():
             name = _disk.name_of(path)
@@ -390,7 +390,7 @@ _descriptors: dict[int, tuple[str, int, int]] = {}
 
 def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
     descriptor = _real_open_descriptor(path, flags, mode, dir_fd=dir_fd)
-    if witness() is not None and _disk is not None and flags & (os.O_WRONLY | os.O_RDWR):
+    if current_timeline() is not None and _disk is not None and flags & (os.O_WRONLY | os.O_RDWR):
         name = _disk.name_of(path)
         if name is not None and dir_fd is None:
             found = _real_fstat(descriptor)
@@ -528,7 +528,7 @@ def _open(
     opener: Any = None,
 ) -> Any:
     name = None
-    if witness() is not None and _disk is not None and isinstance(mode, str):
+    if current_timeline() is not None and _disk is not None and isinstance(mode, str):
         name = _name_of_descriptor(file) if isinstance(file, int) else _disk.name_of(file)
     text_only = (encoding, errors, newline) != (None, None, None)
     wrong = text_only or "t" in mode if "b" in mode else buffering == 0

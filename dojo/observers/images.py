@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from dojo.harness.holds import Hold
-from dojo.harness.timeline import owner, witness
+from dojo.harness.timeline import current_exchange, current_timeline
 
 WORK = (
     "convert",
@@ -24,7 +24,7 @@ WORK = (
 )
 
 
-class Darkroom:
+class ImageDecoder:
     """Where the images of one spec are decoded."""
 
     __slots__ = ("_dark", "_hold")
@@ -46,8 +46,8 @@ class Darkroom:
         return self._hold
 
     def decoding(self, image: Any) -> None:
-        timeline = witness()
-        if timeline is None or owner() is None:
+        timeline = current_timeline()
+        if timeline is None or current_exchange() is None:
             return
         if self._hold is not None:
             self._hold.stop_here()
@@ -56,14 +56,14 @@ class Darkroom:
             raise OSError("image file is truncated (made so by this spec)")
 
 
-_darkroom: Darkroom | None = None
+_decoder: ImageDecoder | None = None
 _installed = False
 
 
-def use(darkroom: Darkroom | None) -> None:
-    """Make `darkroom` the one in force."""
-    global _darkroom
-    _darkroom = darkroom
+def use(image_decoder: ImageDecoder | None) -> None:
+    """Make `image_decoder` the one in force."""
+    global _decoder
+    _decoder = image_decoder
 
 
 def install() -> None:
@@ -78,8 +78,8 @@ def install() -> None:
 
     @functools.wraps(load)
     def noted_load(self: Any) -> Any:
-        if _darkroom is not None and self.tile:
-            _darkroom.decoding(self)
+        if _decoder is not None and self.tile:
+            _decoder.decoding(self)
         return load(self)
 
     ImageFile.ImageFile.load = noted_load  # type: ignore[method-assign]
@@ -93,8 +93,8 @@ def _noted(name: str, work: Any) -> Any:
 
     @functools.wraps(work)
     def noted(*args: Any, **kwargs: Any) -> Any:
-        timeline = witness()
-        if timeline is not None and timeline.on_loop() and owner() is not None:
+        timeline = current_timeline()
+        if timeline is not None and timeline.on_loop() and current_exchange() is not None:
             timeline.record("image", name, blocking=True)
         return work(*args, **kwargs)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from dojo.harness.timeline import witness
+from dojo.harness.timeline import current_timeline
 
 LOGGER = "kata"
 
@@ -39,7 +39,7 @@ class Logs:
         self.seen.append((record.levelno, text))
         if record.levelno < logging.WARNING and sys.exc_info()[0] is not None:
             self.too_low.append(f"{record.levelname} {text}"[:200])
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None:
             timeline.record("log", f"{record.levelname} {text}"[:120])
 
@@ -83,7 +83,7 @@ def _note_exception(record: logging.LogRecord) -> None:
     """Keep the exception that a record is about, or that was being handled meanwhile."""
     given = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
     error = given or sys.exc_info()[1]
-    timeline = witness()
+    timeline = current_timeline()
     if timeline is not None and error is not None:
         timeline.note_error(error, "was only logged")
 

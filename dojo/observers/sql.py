@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from dojo.harness import holds
 from dojo.harness.holds import Hold
-from dojo.harness.timeline import MADE, owner, witness
+from dojo.harness.timeline import MADE, current_exchange, current_timeline
 
 FILE = "shop.db"
 BUSY = 0.004
@@ -139,7 +139,7 @@ class Database:
         """Fail what is about to be executed, where a spec wants that."""
         with self._lock:
             errors = [error for fails, error in self._failures if fails(step)]
-        timeline = witness()
+        timeline = current_timeline()
         for error in errors:
             if timeline is not None:
                 tables = ", ".join(sorted(step.queried))
@@ -180,12 +180,12 @@ class _ByTheFirst:
         self.number: int | None = None
 
     def __call__(self, step: Step) -> bool:
-        moments = owner()
-        if moments is None or moments.responded != self.in_task:
+        state = current_exchange()
+        if state is None or state.responded != self.in_task:
             return False
         if self.number is None:
-            self.number = moments.number
-        return self.number == moments.number
+            self.number = state.number
+        return self.number == state.number
 
 
 _database: Database | None = None
@@ -216,7 +216,7 @@ def install() -> None:
 
 
 def _about_to_connect(dialect: Any, record: Any, args: Any, parameters: dict[str, Any]) -> None:
-    if witness() is None or dialect.driver != "pysqlite":
+    if current_timeline() is None or dialect.driver != "pysqlite":
         return
     own = parameters.get("factory", sqlite3.Connection)
     parameters["factory"] = (
@@ -229,7 +229,7 @@ def _about_to_connect(dialect: Any, record: Any, args: Any, parameters: dict[str
 
 
 def _checked_out(connection: Any, record: Any, proxy: Any) -> None:
-    if witness() is not None:
+    if current_timeline() is not None:
         _pools.add(proxy._pool)
 
 
@@ -376,7 +376,7 @@ class ObservedConnection(sqlite3.Connection):
     def _before(self, step: Step) -> None:
         """Tell the timeline what is about to be executed, and stop or fail it where a spec wants
         that."""
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is None or _database is None:
             return
         if step.commits and not step.written:
@@ -396,7 +396,7 @@ class ObservedConnection(sqlite3.Connection):
         self._written.update(step.written)
         if self.in_transaction:
             return
-        timeline = witness()
+        timeline = current_timeline()
         if timeline is not None and self._written and not (step.commits or step.rolls_back):
             timeline.record("commit", ", ".join(self._written), blocking=True)
         self._ended()
@@ -436,8 +436,8 @@ class ObservedConnection(sqlite3.Connection):
         SQLite was told to wait. Where it does not wait at all, since it would be in vain, its error
         is what the solution gets in life, too.
         """
-        moments = owner()
-        if moments is None or not holds.some_held():
+        state = current_exchange()
+        if state is None or not holds.some_held():
             return execute()
         (told,) = self._quietly("PRAGMA busy_timeout")
         end = holds.clock() + told / 1000
@@ -451,9 +451,9 @@ class ObservedConnection(sqlite3.Connection):
                     now = holds.clock()
                     if not _is_busy(error) or now - began < BUSY or now > end:
                         raise
-                holds.wait_for_lock(moments, seen)
+                holds.wait_for_lock(state, seen)
         finally:
-            holds.got_lock(moments)
+            holds.got_lock(state)
             self._quietly(f"PRAGMA busy_timeout={told}")
 
 
@@ -514,7 +514,9 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _observing() -> bool:
-    return witness() is not None and _database is not None and owner() is not None
+    return (
+        current_timeline() is not None and _database is not None and current_exchange() is not None
+    )
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 from starlette.routing import Match, Route
 
 from dojo.harness import frames
-from dojo.harness.environment import Stage
-from dojo.harness.exchange import Exchange, NoResponse, Status
+from dojo.harness.environment import Environment
+from dojo.harness.exchange import Exchange, NoResponseError, Status
 from dojo.harness.tasks import Added
 from dojo.harness.timeline import Event, Order, Timeline, why_early
 from dojo.plugin.values import plain
@@ -47,15 +47,15 @@ def alike(text: str) -> str:
     return text
 
 
-def cause_of(error: BaseException, scene: Stage | None) -> Cause | None:
+def cause_of(error: BaseException, environment: Environment | None) -> Cause | None:
     """What lies behind an assertion that failed, as far as it was seen."""
-    if isinstance(error, NoResponse):
+    if isinstance(error, NoResponseError):
         return _of_an_exception(error.cause) if error.cause is not None else None
     if not isinstance(error, AssertionError):
         return _of_an_exception(error)
-    if scene is None or scene.client is None:
+    if environment is None or environment.client is None:
         return None
-    exchanges = scene.client.exchanges
+    exchanges = environment.client.exchanges
     for exchange in exchanges:
         if exchange.left_behind:
             said_already = str(error).startswith(exchange.left_behind)
@@ -66,19 +66,19 @@ def cause_of(error: BaseException, scene: Stage | None) -> Cause | None:
         unserved = _unserved(exchange)
         if unserved is not None:
             return unserved
-    if any(event.was_made for event in scene.timeline):
+    if any(event.was_made for event in environment.timeline):
         return None
     for exchange in exchanges:
         if exchange.raised is not None and not exchange.may_raise:
-            return _of_a_task(exchange.raised, scene)
-        idle = [added for added in scene.tasks.of(exchange.number) if not added.ran]
+            return _of_a_task(exchange.raised, environment)
+        idle = [added for added in environment.tasks.of(exchange.number) if not added.ran]
         if idle and exchange.finished and exchange.raised is None and int(exchange.status) < 400:
             return Cause(
                 f"never ran {idle[0].where}",
                 f"the background task {idle[0].name} was made and never ran",
                 [f"likely    {_why_idle(idle[0])}"],
             )
-    for became, rows in scene.timeline.errors:
+    for became, rows in environment.timeline.errors:
         if rows[-1].partition(":")[0] in [mistake.__name__ for mistake in MISTAKES]:
             return Cause(alike(rows[-1]), f"an exception {became}: {rows[-1]}")
     return None
@@ -89,8 +89,8 @@ def _of_an_exception(error: BaseException) -> Cause:
     return Cause(f"{type(error).__name__} at {place or alike(str(error))}")
 
 
-def _of_a_task(error: BaseException, scene: Stage) -> Cause:
-    added = _task_of(error, scene)
+def _of_a_task(error: BaseException, environment: Environment) -> Cause:
+    added = _task_of(error, environment)
     said = frames.said_by(error)
     name = f"the background task {added.name}" if added else "what comes after the response"
     if added and not callable(added.task.func):
@@ -102,12 +102,12 @@ def _of_a_task(error: BaseException, scene: Stage) -> Cause:
     return Cause(f"{type(error).__name__} at {place}", f"{name} failed: {said}", details)
 
 
-def _task_of(error: BaseException, scene: Stage) -> Added | None:
+def _task_of(error: BaseException, environment: Environment) -> Added | None:
     """The background task that an exception came out of."""
     tb = error.__traceback__
     found = None
     while tb is not None:
-        found = scene.tasks.known(tb.tb_frame.f_locals.get("self")) or found
+        found = environment.tasks.known(tb.tb_frame.f_locals.get("self")) or found
         tb = tb.tb_next
     return found
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from dojo.harness import frames
-from dojo.harness.environment import Stage
-from dojo.harness.exchange import NoResponse
-from dojo.harness.holds import NeverCame
+from dojo.harness.environment import Environment
+from dojo.harness.exchange import NoResponseError
+from dojo.harness.holds import NotReachedError
 from dojo.harness.tasks import Tasks
 from dojo.harness.timeline import Order, Timeline
 from dojo.plugin.causes import cause_of, response_lines, why_disorder
 from dojo.plugin.rows import rows
-from dojo.plugin.timeouts import Overtime
+from dojo.plugin.timeouts import TimeLimitError
 from dojo.plugin.values import ADDRESS, compared, failed
-from dojo.solutions import DoesNotLoad
+from dojo.solutions import SolutionLoadError
 
 LEFT_OUT = "not run: "
 PRINTED = 2_000
@@ -47,7 +47,7 @@ PHRASES |= {"retry after": "Retry-After", "content type": "Content-Type"}
 
 
 @dataclass
-class Finding:
+class Failure:
     """A red spec, as plain data that goes through xdist and into a results file.
 
     `asserted` says that an assertion of the spec failed, as opposed to a solution that crashed.
@@ -74,7 +74,7 @@ class Finding:
         return self.message.startswith(LEFT_OUT)
 
     @classmethod
-    def read(cls, data: dict[str, Any]) -> Finding:
+    def read(cls, data: dict[str, Any]) -> Failure:
         return cls(**data)
 
     def write(self) -> dict[str, Any]:
@@ -99,36 +99,36 @@ def title_of(name: str) -> str:
     return words + case
 
 
-def finding(
+def failure(
     kata: str,
     name: str,
     why: str,
     error: BaseException,
-    scene: Stage | None,
+    environment: Environment | None,
     printed: str,
     node: str = "",
-) -> Finding:
+) -> Failure:
     """What to say of `error`, which a spec of `kata` ended with."""
-    error = _first_cause(error, scene)
-    found = Finding(kata=kata, title=title_of(name), why=inspect.cleandoc(why).partition("\n\n")[0])
+    error = _first_cause(error, environment)
+    found = Failure(kata=kata, title=title_of(name), why=inspect.cleandoc(why).partition("\n\n")[0])
     found.node = node
     found.where = _where(error)
-    found.message, found.details = _message(error, scene)
+    found.message, found.details = _message(error, environment)
     found.light = _light(error)
-    found.asserted = isinstance(error, AssertionError) and not isinstance(error, NoResponse)
+    found.asserted = isinstance(error, AssertionError) and not isinstance(error, NoResponseError)
     found.printed = printed[:PRINTED] + (
         f"\n… cut, {len(printed):,} characters in all" if len(printed) > PRINTED else ""
     )
-    _add_the_cause(found, error, scene)
-    if scene is not None:
-        found.frames = _learners_frames(error, scene)
-        found.timeline = list(rows(scene.timeline, scene.client))
+    _add_the_cause(found, error, environment)
+    if environment is not None:
+        found.frames = _learners_frames(error, environment)
+        found.timeline = list(rows(environment.timeline, environment.client))
     return found
 
 
-def _add_the_cause(found: Finding, error: BaseException, scene: Stage | None) -> None:
+def _add_the_cause(found: Failure, error: BaseException, environment: Environment | None) -> None:
     """Say first what lies behind a failure, and then what the spec says of it."""
-    cause = cause_of(error, scene)
+    cause = cause_of(error, environment)
     if cause is not None:
         found.cause = cause.key
         if cause.message:
@@ -137,46 +137,46 @@ def _add_the_cause(found: Finding, error: BaseException, scene: Stage | None) ->
             own = [r for r in found.details if not (cause.details and r in guessed)]
             found.details = [*cause.details, said, *own]
             found.message = cause.message
-    if scene is not None and found.asserted:
-        found.details += _faults(scene)
+    if environment is not None and found.asserted:
+        found.details += _faults(environment)
 
 
-def _faults(scene: Stage) -> list[str]:
+def _faults(environment: Environment) -> list[str]:
     """What the spec has made fail, and what came of it."""
-    made = [f"{event.kind} {event.detail}" for event in scene.timeline if event.was_made]
+    made = [f"{event.kind} {event.detail}" for event in environment.timeline if event.was_made]
     notes = [f"note      {fault}" for fault in list(dict.fromkeys(made))[:2]]
-    for exchange in scene.client.exchanges if scene.client and made else []:
+    for exchange in environment.client.exchanges if environment.client and made else []:
         if exchange.raised is not None and not exchange.may_raise:
             said = frames.said_by(exchange.raised)
             return [*notes, f"likely    nobody in your code catches what comes of it: {said}"]
     return notes
 
 
-def _first_cause(error: BaseException, scene: Stage | None) -> BaseException:
+def _first_cause(error: BaseException, environment: Environment | None) -> BaseException:
     """An exchange that got no response, or left its work behind, explains why a spec waited in vain
     for what comes after it."""
-    if scene is None or scene.client is None or not isinstance(error, AssertionError):
+    if environment is None or environment.client is None or not isinstance(error, AssertionError):
         return error
-    for exchange in scene.client.exchanges:
+    for exchange in environment.client.exchanges:
         no_response = exchange.no_response()
         if no_response is not None and (
-            isinstance(error, NeverCame) or isinstance(no_response.cause, NotImplementedError)
+            isinstance(error, NotReachedError) or isinstance(no_response.cause, NotImplementedError)
         ):
             return no_response.with_traceback(error.__traceback__)
-        if exchange.left_behind and isinstance(error, NeverCame):
+        if exchange.left_behind and isinstance(error, NotReachedError):
             return AssertionError(exchange.left_behind).with_traceback(error.__traceback__)
     return error
 
 
-def _message(error: BaseException, scene: Stage | None) -> tuple[str, list[str]]:
-    if isinstance(error, NoResponse | DoesNotLoad | Overtime):
+def _message(error: BaseException, environment: Environment | None) -> tuple[str, list[str]]:
+    if isinstance(error, NoResponseError | SolutionLoadError | TimeLimitError):
         return frames.shortened(str(error), WIDTH), []
     if not isinstance(error, AssertionError):
         return frames.said_by(error), []
     said, _, explained = f"\n{error}".partition("\nassert ")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    known = scene.timeline.compared if scene is not None else []
-    headline = scene.timeline.headline if scene is not None and known else ""
+    known = environment.timeline.compared if environment is not None else []
+    headline = environment.timeline.headline if environment is not None and known else ""
     first, *rest = list(dict.fromkeys(lines)) or [
         headline or "what happened is not what was expected"
     ]
@@ -211,14 +211,14 @@ def _asked(call: str, wanted: str) -> tuple[str, str]:
 
 
 def _light(error: BaseException) -> str:
-    if isinstance(error, DoesNotLoad):
+    if isinstance(error, SolutionLoadError):
         return "grey" if not error.file.is_file() else "amber"
-    cause = error.cause if isinstance(error, NoResponse) else error
+    cause = error.cause if isinstance(error, NoResponseError) else error
     return "grey" if isinstance(cause, NotImplementedError) else "red"
 
 
 def _where(error: BaseException) -> str:
-    if isinstance(error, DoesNotLoad | Overtime):
+    if isinstance(error, SolutionLoadError | TimeLimitError):
         return ""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
@@ -230,12 +230,14 @@ def _where(error: BaseException) -> str:
     return ""
 
 
-def _learners_frames(error: BaseException, scene: Stage) -> list[str]:
+def _learners_frames(error: BaseException, environment: Environment) -> list[str]:
     """The parts of tracebacks that lie in the solution: of what was raised, and what was only
     logged."""
-    raised = [e.raised for e in scene.client.exchanges if e.raised] if scene.client else []
+    raised = (
+        [e.raised for e in environment.client.exchanges if e.raised] if environment.client else []
+    )
     told = [frames.traceback_of(shown) for shown in dict.fromkeys([*raised, error])]
-    for became, kept in scene.timeline.errors:
+    for became, kept in environment.timeline.errors:
         if kept not in told:
             told.append([f"this exception {became}:", *kept])
     return [row for shown in told for row in shown][-FRAMES:]

@@ -11,51 +11,51 @@ import pytest
 import pytest_asyncio
 
 from dojo.catalogue import Kata
-from dojo.doubles import mail as postboxes
+from dojo.doubles import mail
 from dojo.doubles.clock import Clock, Zone, frozen_clock
 from dojo.doubles.http import Services
-from dojo.doubles.mail import Postbox
-from dojo.harness.environment import Stage, client_of, loaded, stage
+from dojo.doubles.mail import MailServer
+from dojo.harness.environment import Environment, client_of, environment_in, loaded
 from dojo.harness.exchange import Client
 from dojo.harness.lifespan import running
 from dojo.harness.lines import Lines, traced
 from dojo.harness.steps import Steps
 from dojo.harness.timeline import Timeline
 from dojo.observers.files import Disk
-from dojo.observers.images import Darkroom
+from dojo.observers.images import ImageDecoder
 from dojo.observers.logs import Logs
 from dojo.observers.sql import Database
-from dojo.solutions import DoesNotLoad, Solutions
+from dojo.solutions import SolutionLoadError, Solutions
 
 KATA = pytest.StashKey[Kata]()
 SOLUTIONS = pytest.StashKey[Solutions]()
-STAGE = pytest.StashKey[Stage]()
+ENVIRONMENT = pytest.StashKey[Environment]()
 
 
 @pytest.fixture
-def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+def environment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environment]:
     """The stage of this spec, with an empty working directory."""
-    with stage(tmp_path) as scene:
-        request.node.stash[STAGE] = scene
-        yield scene
+    with environment_in(tmp_path) as environment:
+        request.node.stash[ENVIRONMENT] = environment
+        yield environment
 
 
 @pytest.fixture
-def kata(request: pytest.FixtureRequest, scene: Stage) -> Iterator[ModuleType]:
+def kata(request: pytest.FixtureRequest, environment: Environment) -> Iterator[ModuleType]:
     """The solution under test, loaded anew from the solutions tree in force."""
     kata, config = request.node.stash[KATA], request.config
     try:
         with loaded(kata, config.stash[SOLUTIONS].file(kata)) as module:
             yield module
-    except DoesNotLoad as failure:
+    except SolutionLoadError as failure:
         raise failure.with_traceback(None) from None
 
 
 @pytest_asyncio.fixture
-async def client(kata: ModuleType, scene: Stage) -> AsyncIterator[Client]:
+async def client(kata: ModuleType, environment: Environment) -> AsyncIterator[Client]:
     """A client that drives one exchange a request with the solution's app."""
 
-    async with client_of(kata.app, scene) as client:
+    async with client_of(kata.app, environment) as client:
         yield client
 
 
@@ -88,46 +88,46 @@ async def restart(request: pytest.FixtureRequest, client: Client) -> AsyncIterat
 
 
 @pytest.fixture
-def timeline(scene: Stage) -> Timeline:
+def timeline(environment: Environment) -> Timeline:
     """What happened in this spec, in order, and on which thread."""
-    return scene.timeline
+    return environment.timeline
 
 
 @pytest.fixture
-def postbox(scene: Stage) -> Postbox:
+def mail_server(environment: Environment) -> MailServer:
     """The stand-in mail server at `localhost:2525`."""
-    postboxes.start()
-    return scene.postbox
+    mail.start()
+    return environment.mail_server
 
 
 @pytest.fixture
-def services(scene: Stage) -> Services:
+def services(environment: Environment) -> Services:
     """The stand-ins for HTTP services."""
-    return scene.services
+    return environment.services
 
 
 @pytest.fixture
-def database(scene: Stage) -> Database:
+def database(environment: Environment) -> Database:
     """`shop.db`, read through a connection of the spec's own."""
-    return scene.database
+    return environment.database
 
 
 @pytest.fixture
-def disk(scene: Stage) -> Disk:
+def disk(environment: Environment) -> Disk:
     """The working directory of this spec."""
-    return scene.disk
+    return environment.disk
 
 
 @pytest.fixture
-def darkroom(scene: Stage) -> Darkroom:
+def image_decoder(environment: Environment) -> ImageDecoder:
     """Where Pillow decodes pixels."""
-    return scene.darkroom
+    return environment.image_decoder
 
 
 @pytest.fixture
-def steps(scene: Stage) -> Steps:
+def steps(environment: Environment) -> Steps:
     """The steps of a task, at each of which somebody else can look at what it has done."""
-    return Steps(scene)
+    return Steps(environment)
 
 
 @pytest.fixture
@@ -144,9 +144,9 @@ def lines(kata: ModuleType) -> Iterator[Lines]:
 
 
 @pytest.fixture
-def logs(scene: Stage) -> Logs:
+def logs(environment: Environment) -> Logs:
     """What was logged to the logger `kata`."""
-    return scene.logs
+    return environment.logs
 
 
 @pytest.fixture

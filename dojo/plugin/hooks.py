@@ -15,17 +15,17 @@ from typing import Any
 
 import pytest
 
-from dojo.catalogue import BrokenCatalogue, Kata, read_catalogue
+from dojo.catalogue import CatalogueError, Kata, read_catalogue
 from dojo.doubles import network
 from dojo.harness import frames, process, tasks
-from dojo.harness.timeline import witness
+from dojo.harness.timeline import current_timeline
 from dojo.plugin import failures, fixtures, timeouts
-from dojo.plugin.fixtures import KATA, SOLUTIONS, STAGE
-from dojo.plugin.summary import Board
-from dojo.solutions import NoSolutions, Solutions, find_solutions
+from dojo.plugin.fixtures import ENVIRONMENT, KATA, SOLUTIONS
+from dojo.plugin.summary import Summary
+from dojo.solutions import Solutions, SolutionsNotFoundError, find_solutions
 
 KATAS = pytest.StashKey[dict[str, Kata]]()
-BOARD = pytest.StashKey[Board]()
+SUMMARY = pytest.StashKey[Summary]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -47,13 +47,13 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         katas = read_catalogue(config.rootpath)
         solutions = _solutions(config, katas)
-    except (BrokenCatalogue, NoSolutions) as error:
+    except (CatalogueError, SolutionsNotFoundError) as error:
         raise pytest.UsageError(str(error)) from None
     frames.show_from(config.invocation_params.dir)
     config.stash[KATAS] = katas
     config.stash[SOLUTIONS] = solutions
-    config.stash[BOARD] = Board(katas, solutions, config)
-    config.pluginmanager.register(config.stash[BOARD], "dojo-board")
+    config.stash[SUMMARY] = Summary(katas, solutions, config)
+    config.pluginmanager.register(config.stash[SUMMARY], "dojo-summary")
     config.pluginmanager.register(fixtures, "dojo-fixtures")
     config.pluginmanager.register(timeouts, "dojo-limit")
     config.pluginmanager.register(process, "dojo-process")
@@ -92,7 +92,7 @@ def _spec_for(arg: str, config: pytest.Config, katas: dict[str, Kata]) -> str:
 
 
 def _solutions(config: pytest.Config, katas: dict[str, Kata]) -> Solutions:
-    """What the specs are run against. Raises `NoSolutions`."""
+    """What the specs are run against. Raises `SolutionsNotFoundError`."""
     named = config.getoption("--solutions")
     if config.getoption("--answers") is not None:
         config.issue_config_time_warning(
@@ -129,7 +129,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker("timeout") is None and _limit_is_ours(config):
                 item.add_marker(pytest.mark.timeout(timeouts.SECONDS))
     _leave_out_other_katas(config, items)
-    config.stash[BOARD].expect(item.nodeid for item in items if KATA in item.stash)
+    config.stash[SUMMARY].expect(item.nodeid for item in items if KATA in item.stash)
 
 
 def _limit_is_ours(config: pytest.Config) -> bool:
@@ -164,17 +164,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    node.config.stash[BOARD].expect(ids)
+    node.config.stash[SUMMARY].expect(ids)
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    timeline = witness()
+    timeline = current_timeline()
     if timeline is None:
         return None
     return failures.explain(op, left, right, timeline, tasks.in_force())
 
 
-class NotRun(timeouts.Overtime):
+class NotRunError(timeouts.TimeLimitError):
     """A spec that was left out, because other specs of its kata did not finish."""
 
     def __init__(self) -> None:
@@ -200,7 +200,7 @@ class Patience:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         kata = item.stash.get(KATA, None)
         if kata is not None and self.late[kata.name] >= self.MOST:
-            raise NotRun
+            raise NotRunError
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -226,10 +226,10 @@ def pytest_runtest_makereport(
     error = call.excinfo.value
     if isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
         return None
-    found = _finding(item, kata, error)
+    found = _failure(item, kata, error)
     if item.config.getoption("tbstyle") != "auto":
         report = pytest.TestReport.from_item_and_call(item, call)
-        report.__dict__["finding"] = found.write()
+        report.__dict__["failure"] = found.write()
         return report
     captured = [(f"Captured {k} {when}", _cut(text)) for when, k, text in item._report_sections]
     return pytest.TestReport(
@@ -244,11 +244,11 @@ def pytest_runtest_makereport(
         start=call.start,
         stop=call.stop,
         user_properties=item.user_properties,
-        finding=found.write(),
+        failure=found.write(),
     )
 
 
-def _finding(item: pytest.Item, kata: Kata, error: BaseException) -> failures.Finding:
+def _failure(item: pytest.Item, kata: Kata, error: BaseException) -> failures.Failure:
     doc = getattr(getattr(item, "function", None), "__doc__", None) or ""
     config = item.config
     shown = config.getoption("showcapture")
@@ -258,8 +258,8 @@ def _finding(item: pytest.Item, kata: Kata, error: BaseException) -> failures.Fi
         for _, title, text in item._report_sections
         if shown in ("all", title) and (title != "log" or log_asked_for)
     )
-    scene = item.stash.get(STAGE, None)
-    return failures.finding(kata.name, item.name, doc, error, scene, printed, item.nodeid)
+    environment = item.stash.get(ENVIRONMENT, None)
+    return failures.failure(kata.name, item.name, doc, error, environment, printed, item.nodeid)
 
 
 def _cut(text: str) -> str:
@@ -273,8 +273,12 @@ def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[Any]) -> 
     if not isinstance(node, pytest.Item) or KATA not in node.stash or call.excinfo is None:
         return
     error = call.excinfo.value
-    scene = node.stash.get(STAGE, None)
-    exchanges = scene.client.exchanges if scene is not None and scene.client is not None else []
+    environment = node.stash.get(ENVIRONMENT, None)
+    exchanges = (
+        environment.client.exchanges
+        if environment is not None and environment.client is not None
+        else []
+    )
     raised = [exchange.raised for exchange in exchanges if exchange.raised is not None]
     for shown in (error, *reversed(raised)):
         if trimmed := _up_to(_is_of_a_solution, shown.__traceback__):

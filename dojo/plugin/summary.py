@@ -1,4 +1,4 @@
-"""The board: how the specs of all katas went, and which light each kata has."""
+"""The summary: how the specs of all katas went, and which light each kata has."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dojo.catalogue import Kata
-from dojo.plugin.failures import Finding, title_of
-from dojo.plugin.terminal import Screen
+from dojo.plugin.failures import Failure, title_of
+from dojo.plugin.terminal import SummaryWriter
 from dojo.solutions import Solutions
 
 
@@ -21,7 +21,7 @@ class Score:
         self.kata = kata
         self.expected: dict[str, None] = {}
         self.passed: set[str] = set()
-        self.red: dict[str, Finding | None] = {}
+        self.red: dict[str, Failure | None] = {}
 
     @property
     def ran(self) -> bool:
@@ -53,7 +53,7 @@ class Score:
         return sorted({**self.expected, **dict.fromkeys([*self.red, *self.passed])}, key=place)
 
     @property
-    def findings(self) -> list[Finding]:
+    def failures(self) -> list[Failure]:
         return [
             self.red[node] or _unexplained(self.kata, node)
             for node in self.specs
@@ -63,7 +63,7 @@ class Score:
     @property
     def light(self) -> str:
         """Green, red, amber or grey; `part` where all that ran passed, and not all ran."""
-        lights = {found.light for found in self.findings}
+        lights = {found.light for found in self.failures}
         if "amber" in lights:
             return "amber"
         if lights == {"grey"} and not self.passed:
@@ -77,12 +77,12 @@ def _name_of(node: str) -> str:
     return node.partition("[")[0].rpartition("::")[2]
 
 
-def _unexplained(kata: Kata, node: str) -> Finding:
+def _unexplained(kata: Kata, node: str) -> Failure:
     title = title_of(node.rpartition("::")[2])
-    return Finding(kata.name, title, message="it did not end as a spec should", node=node)
+    return Failure(kata.name, title, message="it did not end as a spec should", node=node)
 
 
-class Board:
+class Summary:
     """A plugin that collects the reports of specs, and shows them in its own way."""
 
     def __init__(self, katas: dict[str, Kata], solutions: Solutions, config: pytest.Config) -> None:
@@ -106,9 +106,9 @@ class Board:
         if score is None:
             return
         if report.failed:
-            data = getattr(report, "finding", None)
+            data = getattr(report, "failure", None)
             score.passed.discard(report.nodeid)
-            score.red.setdefault(report.nodeid, Finding.read(data) if data else None)
+            score.red.setdefault(report.nodeid, Failure.read(data) if data else None)
         elif report.skipped:
             score.red.setdefault(report.nodeid, None)
         elif report.when == "call" and report.nodeid not in score.red:
@@ -121,13 +121,13 @@ class Board:
             return (yield)
         if self.config.getoption("tbstyle") != "auto":
             yield
-            Screen(self, terminalreporter).show_board()
+            SummaryWriter(self, terminalreporter).show_board()
             return None
         stats = terminalreporter.stats
         taken = {}
         for outcome in ("failed", "error"):
             taken[outcome] = stats.get(outcome, [])
-            stats[outcome] = [r for r in taken[outcome] if not hasattr(r, "finding")]
+            stats[outcome] = [r for r in taken[outcome] if not hasattr(r, "failure")]
         lines_asked_for = _lines_are_asked_for(self.config)
         if lines_asked_for:
             listed, terminalreporter.reportchars = terminalreporter.reportchars, ""
@@ -138,12 +138,12 @@ class Board:
                 stats[outcome] = reports
                 if not reports:
                     del stats[outcome]
-        screen = Screen(self, terminalreporter)
-        screen.show_details()
+        writer = SummaryWriter(self, terminalreporter)
+        writer.show_details()
         if lines_asked_for:
             terminalreporter.reportchars = listed
             terminalreporter.short_test_summary()
-        screen.show_board()
+        writer.show_board()
         return None
 
     def started(self) -> list[Score]:

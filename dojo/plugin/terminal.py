@@ -1,5 +1,4 @@
-"""What a run writes to the terminal at its end: the details of red specs, the board, and what to do
-next."""
+"""The end of a run on the terminal: details of red specs, the summary, and what to do next."""
 
 from __future__ import annotations
 
@@ -13,10 +12,10 @@ import pytest
 
 from dojo.harness import frames
 from dojo.plugin.causes import alike
-from dojo.plugin.failures import Finding
+from dojo.plugin.failures import Failure
 
 if TYPE_CHECKING:
-    from dojo.plugin.summary import Board, Score
+    from dojo.plugin.summary import Score, Summary
 
 COLOURS: dict[str, dict[str, bool]] = {
     "green": {"green": True, "bold": True},
@@ -30,14 +29,14 @@ NAMED = 6
 MANY = 3
 
 
-class Screen:
+class SummaryWriter:
     """What is written to the terminal."""
 
-    def __init__(self, board: Board, reporter: Any) -> None:
-        self.board = board
-        self.scores = board.started()
+    def __init__(self, summary: Summary, reporter: Any) -> None:
+        self.summary = summary
+        self.scores = summary.started()
         self.tw = reporter._tw
-        self.config = board.config
+        self.config = summary.config
         self.verbose = self.config.getoption("verbose") > 0
         encoding = getattr(getattr(self.tw, "_file", None), "encoding", None) or "utf-8"
         try:
@@ -59,18 +58,18 @@ class Screen:
         for score in chosen:
             self._line()
             self.tw.sep("-", f"{score.kata.number} {score.kata.title}")
-            groups = grouped(score.findings)
-            self._show_what_is_common(groups, len(score.findings))
+            groups = grouped(score.failures)
+            self._show_what_is_common(groups, len(score.failures))
             for group in groups:
                 self._show_group(group)
 
-    def _show_what_is_common(self, groups: list[list[Finding]], red: int) -> None:
+    def _show_what_is_common(self, groups: list[list[Failure]], red: int) -> None:
         first = groups[0]
         if first[0].cause and MANY <= len(first) < red:
             self._line()
             self._wrapped(f"{len(first)} of these {red} fail for one reason. Begin with it:", "")
 
-    def _show_group(self, group: list[Finding]) -> None:
+    def _show_group(self, group: list[Failure]) -> None:
         self._line()
         first = group[0]
         one_reason = bool(first.cause) and not self.verbose
@@ -88,7 +87,7 @@ class Screen:
         self._line()
         self._show_finding(first, several=len(group) > 1)
 
-    def _show_finding(self, found: Finding, *, several: bool) -> None:
+    def _show_finding(self, found: Failure, *, several: bool) -> None:
         self._wrapped(found.message, "  ", bold=True)
         for line in found.details:
             self._wrapped(line, "  ")
@@ -110,7 +109,7 @@ class Screen:
         if found.node and found.light == "red":
             self._line(f"  run alone  {self._command(found)}", light=True)
 
-    def _command(self, found: Finding) -> str:
+    def _command(self, found: Failure) -> str:
         """How to run one spec, so that it can be copied and pasted."""
         file, _, name = found.node.partition("::")
         return self._pytest(f"{_shown(self.config.rootpath / file)}::{name}")
@@ -191,12 +190,12 @@ class Screen:
         if not left:
             self._show_what_is_done()
             return
-        if not begun and len(left) == len(self.board.scores):
+        if not begun and len(left) == len(self.summary.scores):
             self.tw.line(
                 "Welcome! Nothing is filled in yet, so everything is red. That is how it begins."
             )
         score = (begun or left)[0]
-        until = next((f for f in score.findings if f.light == score.light), score.findings[0])
+        until = next((f for f in score.failures if f.light == score.light), score.failures[0])
         self._show_kata(score, "fill in" if score.light == "grey" else "change", until)
 
     def _show_what_is_done(self) -> None:
@@ -218,27 +217,27 @@ class Screen:
         somebody else's are looked at."""
         if self.config.getoption("--solutions"):
             return None
-        scores = list(self.board.scores.values())
+        scores = list(self.summary.scores.values())
         last = max(scores.index(score) for score in self.scores)
         return next((score for score in scores[last:] if not score.ran), None) or next(
             (score for score in scores if not score.ran), None
         )
 
-    def _show_kata(self, score: Score, do: str, until: Finding | None) -> None:
+    def _show_kata(self, score: Score, do: str, until: Failure | None) -> None:
         kata = score.kata
         self.tw.line(f"Next: {kata.number}, {kata.title} ({kata.minutes} minutes)")
         self.tw.line(f"  read     {_shown(kata.card)}")
-        self.tw.line(f"  {do:<7}  {_shown(self.board.solutions.file(kata))}")
+        self.tw.line(f"  {do:<7}  {_shown(self.summary.solutions.file(kata))}")
         if until is not None:
             self.tw.line(f"  until    {_sentence(until.title)}")
         self.tw.line(f"  run      {self._pytest(_shown(kata.spec_file))}")
 
 
-def grouped(findings: list[Finding]) -> list[list[Finding]]:
+def grouped(failures: list[Failure]) -> list[list[Failure]]:
     """Findings with one reason together: those of a cause that many have first, the others in the
     order of the specs."""
-    groups: dict[tuple[str, ...], list[Finding]] = {}
-    for found in findings:
+    groups: dict[tuple[str, ...], list[Failure]] = {}
+    for found in failures:
         if found.light != "red":
             key: tuple[str, ...] = (found.light, found.message)
         elif found.cause:

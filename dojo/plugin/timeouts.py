@@ -61,7 +61,7 @@ class Place(NamedTuple):
 NOWHERE = Place("nothing of the solution was running: something waits for what never comes", "", 0)
 
 
-class Overtime(BaseException):
+class TimeLimitError(BaseException):
     """A spec did not finish in time.
 
     Not an `Exception`, so that a solution does not swallow it.
@@ -85,7 +85,7 @@ class Overtime(BaseException):
         return f"{self.what} did not finish within {self.seconds:g} s: {self.place}"
 
 
-class WaitsForItself(Overtime):
+class WaitsForItselfError(TimeLimitError):
     """A solution sleeps again and again, and nothing else happens."""
 
     def __init__(self, times: int, place: Place) -> None:
@@ -99,17 +99,17 @@ class WaitsForItself(Overtime):
         )
 
 
-class DidNotEnd(AssertionError):
+class DidNotEndError(AssertionError):
     """An exchange was given up."""
 
 
-class CutOff(AssertionError):
+class FinalizerError(AssertionError):
     """What a finalizer ended with that would have kept the others from running."""
 
 
 def is_late(error: BaseException | None) -> bool:
     """Whether a spec ended with `error` because something did not end."""
-    return isinstance(error, Overtime | DidNotEnd) or bool(getattr(error, "late", False))
+    return isinstance(error, TimeLimitError | DidNotEndError) or bool(getattr(error, "late", False))
 
 
 class Alarm:
@@ -126,7 +126,7 @@ class Alarm:
         """Begin to count anew."""
         self.round += 1
         self.rings = 0
-        self.overtime: Overtime | None = None
+        self.overtime: TimeLimitError | None = None
         self._began = _clock()
         self._starved = starved()
         self._silent = debugger.active()
@@ -142,7 +142,7 @@ class Alarm:
     def ring(self, frame: FrameType | None) -> None:
         """Called in the main thread, wherever it is.
 
-        Raises `Overtime` where that breaks nothing but the solution.
+        Raises `TimeLimitError` where that breaks nothing but the solution.
         """
         if self._silent or debugger.active():
             self._silent = True
@@ -153,7 +153,7 @@ class Alarm:
             _ring_in(left)
             return
         if self.overtime is None:
-            self.overtime = Overtime(self.seconds, place_of(frame), _what)
+            self.overtime = TimeLimitError(self.seconds, place_of(frame), _what)
         self.rings += 1
         if self.rings > LAST_WORDS:
             _last_words(f"{self.name} swallows its own time limit; stopping: {self.overtime}")
@@ -162,7 +162,7 @@ class Alarm:
         safe = self._is_safe(frame)
         _ring_in(TICK if safe is not None else SOON)
         if safe:
-            raise Overtime(self.seconds, self.overtime.place, self.overtime.what)
+            raise TimeLimitError(self.seconds, self.overtime.place, self.overtime.what)
 
     def _wake_the_loop(self) -> None:
         loop = asyncio._get_running_loop()
@@ -217,7 +217,7 @@ _alarm: Alarm | None = None
 _what = "it"
 
 
-def rung() -> Overtime | None:
+def rung() -> TimeLimitError | None:
     """The error of the alarm that has rung in this spec, if it has: what an error came of may be
     lost on its way through a library."""
     return _alarm.overtime if _alarm is not None else None
@@ -411,7 +411,7 @@ def _protect_finalizers(item: pytest.Item) -> None:
             except (Exception, KeyboardInterrupt, OutcomeException):
                 raise
             except BaseException as error:
-                raise CutOff(
+                raise FinalizerError(
                     f"{type(error).__name__} when the app was shut down: "
                     "it must not end the process that it lives in"
                 ) from error
@@ -478,7 +478,7 @@ def _tasks() -> set[asyncio.Task[Any]]:
         return set()
 
 
-class Stopped(SystemExit):
+class ThreadStoppedError(SystemExit):
     """Ends a thread without a word."""
 
 
@@ -488,7 +488,7 @@ def stop_threads() -> None:
     for ident, top in sys._current_frames().items():
         if ident != threading.main_thread().ident and next(_in_solution(top), None):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(ident), ctypes.py_object(Stopped)
+                ctypes.c_ulong(ident), ctypes.py_object(ThreadStoppedError)
             )
 
 

@@ -23,7 +23,7 @@ MODULES = {
 SUFFIXES = {".json": "json", ".xml": "junit", ".csv": "csv", ".html": "html", ".htm": "html"}
 
 
-class CannotEmit(Exception):
+class FormatError(Exception):
     """Results that a format has no words for; the message says what to do instead."""
 
 
@@ -44,7 +44,7 @@ Emitter = Callable[[Results, Context], str]
 def emit(name: str, results: Results, context: Context) -> str:
     """The results in the format of that name, one of `MODULES`.
 
-    Raises `CannotEmit`.
+    Raises `FormatError`.
     """
     emitter: Emitter = importlib.import_module(f"{__name__}.{MODULES[name]}").emit
     return emitter(results, context)

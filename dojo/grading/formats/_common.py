@@ -8,7 +8,7 @@ import json
 import re
 from pathlib import Path
 
-from dojo.grading.formats import CannotEmit
+from dojo.grading.formats import FormatError
 from dojo.grading.results import KataResult, Results, SpecResult, State, SubmissionResult
 
 # Neither XML nor UTF-8 nor a line of a log can hold all of these.
@@ -19,10 +19,10 @@ _ID = re.compile(r"tests/(\w+\.py)::(\w+)(?:\[.*)?", re.DOTALL)
 def only_submission(results: Results, format_name: str) -> SubmissionResult:
     """The submission, for a format that holds one.
 
-    Raises `CannotEmit`.
+    Raises `FormatError`.
     """
     if len(results.submissions) != 1:
-        raise CannotEmit(
+        raise FormatError(
             f"{format_name} holds one submission, and there are {len(results.submissions)}: "
             "grade one at a time, or use --format json, csv, junit or html"
         )

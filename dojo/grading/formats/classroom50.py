@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timezone
 
-from dojo.grading.formats import CannotEmit, Context
+from dojo.grading.formats import Context, FormatError
 from dojo.grading.formats._common import (
     as_json,
     clean,
@@ -26,11 +26,11 @@ MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 def emit(results: Results, context: Context) -> str:
     """The one submission, as Classroom 50's runner reads it, with a test a kata.
 
-    Raises `CannotEmit`, also where it could not be graded: then the runner has to see a failure.
+    Raises `FormatError`, also where it could not be graded: then the runner has to see a failure.
     """
     submission = only_submission(results, "classroom50")
     if submission.state is State.UNGRADABLE:
-        raise CannotEmit(
+        raise FormatError(
             "classroom50 has no words for a submission that could not be graded, so this run must "
             f"fail instead: {why_ungradable(submission)}"
         )
@@ -86,7 +86,7 @@ class _Variables:
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
         if not value:
-            raise CannotEmit(
+            raise FormatError(
                 f"classroom50 needs the environment variable {name}, which its runner sets: "
                 "run this as its autograder, or use another --format"
             )
@@ -95,7 +95,7 @@ class _Variables:
     def assignment_type(self) -> str:
         value = self.get("ASSIGNMENT_TYPE") or TYPES[0]
         if value not in TYPES:
-            raise CannotEmit(
+            raise FormatError(
                 f"classroom50: ASSIGNMENT_TYPE is {value!r}: give {' or '.join(TYPES)}"
             )
         return value
@@ -103,7 +103,7 @@ class _Variables:
     def submission(self) -> str:
         value = self["SUBMISSION_TAG"]
         if not value.startswith(TAG):
-            raise CannotEmit(f"classroom50: SUBMISSION_TAG is {value!r}: it must begin with {TAG}")
+            raise FormatError(f"classroom50: SUBMISSION_TAG is {value!r}: it must begin with {TAG}")
         return value
 
     def moment(self) -> str:

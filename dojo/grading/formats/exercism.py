@@ -28,7 +28,7 @@ TRUNCATED = "\nOutput was truncated, at most 500 characters are shown."
 def emit(results: Results, context: Context) -> str:
     """The one submission, as Exercism's website reads it.
 
-    Raises `CannotEmit`.
+    Raises `FormatError`.
     """
     submission = only_submission(results, "exercism")
     if submission.state is State.UNGRADABLE:

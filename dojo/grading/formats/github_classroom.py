@@ -6,7 +6,7 @@ import base64
 import json
 import math
 
-from dojo.grading.formats import CannotEmit, Context
+from dojo.grading.formats import Context, FormatError
 from dojo.grading.formats._common import (
     Sources,
     clean,
@@ -33,7 +33,7 @@ TEXTS = (8_000, 4_000, 2_000, 1_000, 500, 200, 80)
 def emit(results: Results, context: Context) -> str:
     """The one submission, as base64 for the step output `result`; long texts are cut to fit.
 
-    Raises `CannotEmit`.
+    Raises `FormatError`.
     """
     submission = only_submission(results, "github-classroom")
     sources = Sources(context.root)
@@ -43,7 +43,7 @@ def emit(results: Results, context: Context) -> str:
         payload = base64.b64encode(compact.encode()).decode("ascii")
         if len(payload) <= PAYLOAD:
             return payload
-    raise CannotEmit(
+    raise FormatError(
         f"github-classroom holds {PAYLOAD:,} characters, and this submission has too many specs: "
         "grade fewer katas at a time, or use another --format"
     )

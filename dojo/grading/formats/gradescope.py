@@ -30,7 +30,7 @@ What went wrong: {cause}"""
 def emit(results: Results, context: Context) -> str:
     """The one submission, as Gradescope's website reads it.
 
-    Raises `CannotEmit`.
+    Raises `FormatError`.
     """
     submission = only_submission(results, "gradescope")
     document: dict[str, object] = {

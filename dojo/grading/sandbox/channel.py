@@ -59,8 +59,8 @@ def open_channel(
 ) -> tuple[Channel, Tell, Ask]:
     """The channel, and how to tell and ask something through it.
 
-    What is told has one key of those that `dojo.grading.sandbox.protocol.Message` knows, or is for the channel
-    alone: `home`, the specs of all runs and what they may be given (`Ours`), and `began`, from the
+    What is told has one key of those that `protocol.Message` knows, or is for the channel alone:
+    `home`, the specs of all runs and what they may be given (`Ours`), and `began`, from the
     frame of a spec's run. To ask is to say that a spec has come to its end, and to be told whether
     it may pass.
     """

@@ -1,7 +1,7 @@
 """The warm worker: a pytest that has everything imported and collected, and forks for each kata.
 
-Started by `dojo.grading.verdict` as `python -m dojo.grading.sandbox.fork_server`, never by hand. Three kinds of
-processes, from the most to the least trusted:
+The worker pool starts it as `python -m dojo.grading.sandbox.fork_server`. Three kinds of processes,
+from the most to the least trusted:
 
 - the worker, which takes jobs from a socket and runs no answer;
 - a keeper for each job, which builds the cell, watches the clock, and passes on what was said;
@@ -32,9 +32,9 @@ import dojo.grading.sandbox.preload  # noqa: F401
 from dojo.doubles import clock, http, network
 from dojo.grading.sandbox import tampering
 from dojo.grading.sandbox.channel import Ask, Channel, Tell
-from dojo.grading.sandbox.policy import Cell, Limits, survey
+from dojo.grading.sandbox.policy import Limits, Sandbox, survey
 from dojo.grading.sandbox.protocol import Job, receive, send
-from dojo.grading.sandbox.runner import Runner, run_in_cell
+from dojo.grading.sandbox.runner import Runner, run_in_sandbox
 from dojo.grading.sandbox.supervisor import furnish, keep, live
 from dojo.harness import frames, spawned, tasks
 from dojo.observers import files, images, sql
@@ -58,7 +58,7 @@ class Worker:
     """The pytest plugin that makes a run of pytest into a worker: `work` is what it does when all
     is collected."""
 
-    def __init__(self, cell: Cell, work: Callable[[Worker], None]) -> None:
+    def __init__(self, cell: Sandbox, work: Callable[[Worker], None]) -> None:
         self.cell = cell
         self.work = work
         self.runner = Runner()
@@ -71,7 +71,7 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        session.config.pluginmanager.unregister(name="dojo-board")
+        session.config.pluginmanager.unregister(name="dojo-summary")
         # Each spec has its points, however the others end.
         session.config.pluginmanager.unregister(name="dojo-patience")
         for item in session.items:
@@ -118,7 +118,7 @@ class Worker:
             return tampering.watch(*places, self.machinery.functions, channel, tell)
 
         items = self.items_of(job)
-        run_in_cell(job, items, self.runner, self.machinery, room, watch, talk)
+        run_in_sandbox(job, items, self.runner, self.machinery, room, watch, talk)
 
 
 def serve(worker: Worker, source: socket.socket) -> None:

@@ -59,7 +59,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Sandbox:
     """What this machine allows, as `survey` found it.
 
     `walls` are namespaces: a network, a process tree and a file system of its own.
@@ -136,7 +136,7 @@ def survey(
     *,
     fork: bool,
     walls: bool = True,
-) -> Cell:
+) -> Sandbox:
     """Find out what this machine allows, by trying it in processes of their own.
 
     `scratch` is an empty folder for the grader's use, `root` its checkout, `hidden` are further
@@ -151,13 +151,13 @@ def survey(
         in_force.append("a limit on memory")
     else:
         missing.append("no limit on memory")
-    plain = Cell(scratch, hidden, shown, in_force=in_force, missing=missing)
+    plain = Sandbox(scratch, hidden, shown, in_force=in_force, missing=missing)
     if not fork or not walls or not sys.platform.startswith("linux"):
         missing.append(f"no network, user and file system of its own: not here ({sys.platform})")
         if not fork:
             missing.append("no warm worker: each answer starts a Python of its own, and is slower")
         return plain
-    walled = Cell(scratch, hidden, shown, True, os.geteuid() == 0, in_force, missing)
+    walled = Sandbox(scratch, hidden, shown, True, os.geteuid() == 0, in_force, missing)
     trouble = _tried(walled, limits)
     if not trouble:
         in_force += [
@@ -173,7 +173,7 @@ def survey(
         return walled
     missing.append(f"no network, process tree and file system of its own: {trouble}")
     if os.geteuid() == 0:
-        other = Cell(scratch, hidden, shown, False, True, in_force, missing)
+        other = Sandbox(scratch, hidden, shown, False, True, in_force, missing)
         trouble = _tried(other, limits)
         if not trouble:
             in_force.append("another user")
@@ -184,7 +184,7 @@ def survey(
     return plain
 
 
-def _tried(cell: Cell, limits: Limits) -> str:
+def _tried(cell: Sandbox, limits: Limits) -> str:
     """Enter a cell for once, and do what an answer does; why that did not work."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -226,7 +226,7 @@ def _in_child(work: Callable[[], None]) -> str:
     return "" if said == "ok" else said or "the process ended at once"
 
 
-def _live(cell: Cell, limits: Limits) -> None:
+def _live(cell: Sandbox, limits: Limits) -> None:
     room = cell.room("survey")
     cell.lock(limits)
     (room / "file").write_text("text")
@@ -250,7 +250,7 @@ def _needed(root: Path) -> tuple[Path, ...]:
         *("/etc/ld.so.cache", "/etc/alternatives"),
     ]
     found = {Path(os.path.abspath(p)) for p in paths if p and os.path.exists(p)}
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[2]
     found |= {path.resolve() for path in found} | {package}
     found -= {Path("/"), Path.home(), Path.cwd(), root, package.parent, package.parent.resolve()}
     return tuple(sorted(p for p in found if not any(q in p.parents for q in found - {root})))
@@ -287,7 +287,7 @@ def _memory_limited() -> bool:
 # ----- Linux
 
 
-def _leave_the_world(cell: Cell, limits: Limits) -> None:
+def _leave_the_world(cell: Sandbox, limits: Limits) -> None:
     """Walls: namespaces, and a root of their own with nothing in it but what Python needs."""
     user, group = os.geteuid(), os.getegid()
     flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dojo.grading.routes import Place
 from dojo.grading.sandbox.policy import Limits
-from dojo.plugin.failures import Finding
+from dojo.plugin.failures import Failure
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Outcome(BaseModel):
     spec: str
     passed: bool
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    finding: Finding | None
+    failure: Failure | None
 
 
 class Message(BaseModel):

@@ -22,14 +22,14 @@ from dojo.grading.routes import routes
 from dojo.grading.sandbox import tampering
 from dojo.grading.sandbox.channel import Ask, Channel, Tell
 from dojo.grading.sandbox.protocol import Job
-from dojo.harness.environment import Stage
+from dojo.harness.environment import Environment
 from dojo.harness.holds import clock
-from dojo.plugin.failures import Finding, title_of
-from dojo.plugin.fixtures import SOLUTIONS, STAGE
+from dojo.plugin.failures import Failure, title_of
+from dojo.plugin.fixtures import ENVIRONMENT, SOLUTIONS
 from dojo.solutions import Solutions
 
 
-class MustFail(AssertionError):
+class MustFailError(AssertionError):
     """What the spec of a control ends with."""
 
 
@@ -74,16 +74,16 @@ def _outcome(
     bad = next((report for report in reports if not report.passed), None)
     found: dict[str, Any] | None = None
     if bad is not None:
-        found = getattr(bad, "finding", None)
+        found = getattr(bad, "failure", None)
     if found is None and (stopped or bad is not None or len(passed) < 3):
         why = stopped or "it did not end as a spec should"
         if bad is not None and bad.skipped:
             why = "the answer skipped it, and a spec that is skipped has not passed"
-        found = Finding("", title_of(item.name), message=why).write()
+        found = Failure("", title_of(item.name), message=why).write()
     return {
         "spec": item.nodeid,
         "passed": found is None,
-        "finding": found,
+        "failure": found,
         "seconds": round(seconds, 4),
     }
 
@@ -101,7 +101,7 @@ def to_its_end(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]],
         if changes:
             _tell({"tampered": changes})
         if not _ask(_number):
-            raise MustFail("a control must fail")
+            raise MustFailError("a control must fail")
 
     if inspect.iscoroutinefunction(spec):
 
@@ -136,7 +136,7 @@ def _nothing(_item: pytest.Item) -> list[str]:
     return []
 
 
-def run_in_cell(
+def run_in_sandbox(
     job: Job,
     items: list[pytest.Item],
     runner: Runner,
@@ -169,8 +169,12 @@ def run_in_cell(
         for _ in range(times):
 
             def changes(_item: Any = item, _check: Any = check, _tampered: Any = tampered) -> Any:
-                scene = _item.stash.get(STAGE, None)
-                staged = scene.changes() if type(scene) is Stage else ["the stage was taken away"]
+                environment = _item.stash.get(ENVIRONMENT, None)
+                staged = (
+                    environment.changes()
+                    if type(environment) is Environment
+                    else ["the stage was taken away"]
+                )
                 return [*_tampered, *_check(_item), *staged]
 
             whole = to_its_end(spec, number, ask, changes, tell)

@@ -18,7 +18,7 @@ from types import FrameType
 from pydantic import ValidationError
 
 from dojo.grading.sandbox.channel import SEAL, Ask, Channel, Tell, open_channel, seal
-from dojo.grading.sandbox.policy import Cell
+from dojo.grading.sandbox.policy import Sandbox
 from dojo.grading.sandbox.protocol import Job, Message, Said
 
 SAID = 64 << 20
@@ -32,7 +32,7 @@ Run = Callable[[tuple[Channel, Tell, Ask]], None]
 def keep(
     job: Job,
     specs: Sequence[str],
-    cell: Cell,
+    cell: Sandbox,
     number: int,
     passed_on: int,
     run: Callable[[Path, tuple[Channel, Tell, Ask]], None],
@@ -97,7 +97,7 @@ def furnish(room: Path, job: Job) -> None:
         path.chmod(mode)
 
 
-def live(room: Path, cell: Cell, job: Job, key: bytes, pipes: tuple[int, int], run: Run) -> None:
+def live(room: Path, cell: Sandbox, job: Job, key: bytes, pipes: tuple[int, int], run: Run) -> None:
     """Be the process in the cell; does not return."""
     code = 70
     file, module = str(room / "a" / job.kata / "app.py"), f"katas.{job.kata}.app"

@@ -1,0 +1,1 @@
+"""Prove the repository: its harness, its katas and their solutions, its grader."""

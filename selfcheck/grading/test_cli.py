@@ -1,0 +1,388 @@
+"""`dojo grade`: what it takes, what it says, what it writes, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import psutil
+import pytest
+from jsonschema import Draft202012Validator
+
+from dojo.catalogue import read_catalogue
+from dojo.grading.results import schema
+from selfcheck.projects import CALLED, KATA, RIGHT, ROOT
+
+KATAS = read_catalogue(ROOT)
+SECOND = "k05_access_log"
+PATIENCE = 120
+ENDLESS = "import time\nwhile True: pass\n"
+
+
+@pytest.fixture
+def dojo(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command in an empty folder."""
+
+    def run(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command(*words),
+            cwd=tmp_path,
+            env=os.environ | more,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return run
+
+
+def command(*words: str | Path) -> list[str]:
+    return [sys.executable, "-m", "dojo.cli", *map(str, words)]
+
+
+def submission(path: Path, **answers: str) -> Path:
+    """A checkout with answers to katas, by name."""
+    for kata, source in answers.items():
+        folder = path / "katas" / kata
+        folder.mkdir(parents=True)
+        (folder / "app.py").write_text(source, encoding="utf-8")
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def course(path: Path) -> Path:
+    """Four submissions to the first kata: right, wrong, not begun, and an empty one."""
+    submission(path / "ada", **{KATA: RIGHT})
+    submission(path / "bob", **{KATA: CALLED})
+    submission(path / "cy", **{KATA: KATAS[KATA].stub.read_text(encoding="utf-8")})
+    submission(path / "dee")
+    return path
+
+
+def scores(file: Path) -> dict[str, float]:
+    results = json.loads(file.read_text(encoding="utf-8"))
+    Draft202012Validator(schema()).validate(results)
+    return {entry["name"]: entry["score"] for entry in results["submissions"]}
+
+
+def without_times(file: Path) -> str:
+    return re.sub(r'"seconds": [\d.]+', "", file.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a course that was graded once, with what was said beside them."""
+    folder = tmp_path_factory.mktemp("course")
+    done = subprocess.run(
+        command("grade", "--each", course(folder / "all"), "--kata", "k01", "--out", "whole.json"),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "said").write_text(done.stderr, encoding="utf-8")
+    return folder / "whole.json"
+
+
+def test_a_course_is_graded(whole):
+    """Exit code 0: grading worked, whatever the scores."""
+    found = scores(whole)
+    assert (found["ada"], found["cy"], found["dee"]) == (10, 0, 0)
+    assert 0 < found["bob"] < 10
+    assert "[4/4] dee: 0/10" in (whole.parent / "said").read_text(encoding="utf-8")
+    assert not (whole.parent / "whole.json.part").exists()
+
+
+def test_verdicts_are_those_of_pytest_spec_for_spec(dojo, tmp_path):
+    """A learner must not see green at home and red in the gradebook."""
+    tree = tmp_path / "mix"
+    katas = [kata for kata in KATAS.values() if kata.number in ("k01", "k02", "k09")]
+    for number, kata in enumerate(katas):
+        wrong = sorted((ROOT / "solutions" / kata.name / "wrong").glob("*.py"))
+        sources = [ROOT / "solutions" / kata.name / "app.py", wrong[number % len(wrong)], kata.stub]
+        source = sources[number % 3]
+        submission(tree, **{kata.name: source.read_text(encoding="utf-8")})
+
+    dojo("grade", tree, *(f"--kata={kata.number}" for kata in katas), "--out", "r.json")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            f"--solutions={tree}",
+            f"--junit-xml={tmp_path}/p.xml",
+            *(str(kata.spec_file) for kata in katas),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 1, done.stderr
+
+    graded = {
+        spec["id"]: spec["passed"]
+        for kata in json.loads((tmp_path / "r.json").read_text())["submissions"][0]["katas"]
+        for spec in kata["specs"]
+    }
+    tried = {
+        f"{case.get('classname').replace('.', '/')}.py::{case.get('name')}": not len(case)
+        for case in ElementTree.parse(tmp_path / "p.xml").iter("testcase")
+    }
+    assert graded == tried
+    assert set(graded.values()) == {True, False}
+
+
+def test_one_submission_is_shown_to_a_person(dojo, tmp_path):
+    """What is wrong, in the words of the specs, and no colour where nobody sees it."""
+    done = dojo("grade", submission(tmp_path / "bob", **{KATA: CALLED}), "--kata", "k01")
+
+    assert done.returncode == 0
+    assert "red   k01  One task, after the response" in done.stdout
+    assert "✗ the line is written only after the response" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert re.search(r"^bob: [\d.]+/10 points$", done.stdout, re.MULTILINE)
+
+
+def test_several_submissions_are_shown_as_a_table(dojo, whole):
+    """A row each."""
+    done = dojo("grade", "--merge", whole)
+
+    specs = len(KATAS[KATA].spec_names)
+    assert re.search(rf"^ada +10/10 +{specs}/{specs} *$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(rf"^dee +0/10 +0/{specs} *$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing to grade: name a SUBMISSION, or give --each FOLDER"),
+        (("nowhere",), "nowhere is not there"),
+        (("--each", "nowhere"), "--each nowhere is not there"),
+        ((".", "--kata", "k77"), "there is no kata 'k77': there are k01, k02"),
+        ((".", "--shard", "4/3"), "'4/3' is not like 3/40: count from 1"),
+        ((".", "--shard", "x"), "'x' is not like 3/40"),
+        ((".", "--jobs", "0"), "'0' is not a whole number above 0"),
+        ((".", "--fail-under", "101"), "'101' is not a number from 0 to 100"),
+        ((".", "--time-limit", "nan"), "'nan' is not a number of seconds"),
+        ((".", "--resume"), "--resume goes on from what is kept beside --out"),
+        ((".", "--out", "."), "--out . is a folder"),
+        ((".", "--merge", "r.json"), "--merge puts results together and grades nothing"),
+        (("--merge", "r.json"), "r.json: No such file"),
+        ((".", "--format", "pdf"), "invalid choice: 'pdf'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_wrong_usage_is_exit_code_2(dojo, words, said):
+    """With a line that says what to do."""
+    done = dojo("grade", *words)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_fail_under_is_exit_code_1(dojo, tmp_path, whole):
+    """For a CI that must be red."""
+    results = json.loads(whole.read_text(encoding="utf-8"))
+    results["submissions"] = [s for s in results["submissions"] if s["name"] == "ada"]
+    (tmp_path / "ada.json").write_text(json.dumps(results), encoding="utf-8")
+
+    assert dojo("grade", "--merge", "ada.json", "--fail-under", "100").returncode == 0
+    assert dojo("grade", "--merge", whole, "--fail-under", "100%").returncode == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a file cannot be made unreadable here")
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root can read all files")
+def test_what_cannot_be_read_is_exit_code_3(dojo, tmp_path):
+    """Not a zero, and said."""
+    ada = submission(tmp_path / "ada", **{KATA: RIGHT})
+    (ada / "katas" / KATA / "app.py").chmod(0)
+
+    done = dojo("grade", ada, "--kata", "k01", "--out", "r.json")
+
+    assert done.returncode == 3
+    assert "ada could not be graded" in done.stderr
+    assert scores(tmp_path / "r.json") == {"ada": None}
+
+
+def test_a_kata_that_is_never_done_ends_by_its_limit(dojo, tmp_path):
+    """And what it had passed until then counts."""
+    eve = submission(tmp_path / "eve", **{KATA: RIGHT + "\n" + ENDLESS})
+    began = time.monotonic()
+
+    done = dojo("grade", eve, "--kata", "k01", "--time-limit", "2", "--out", "r.json")
+
+    assert done.returncode == 0
+    assert scores(tmp_path / "r.json") == {"eve": 0}
+    assert time.monotonic() - began < 30
+    assert "the 2 s that a kata has were used up" in (tmp_path / "r.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "first"),
+    [
+        ("r.csv", "submission,score,max_score,percent,state,seconds,k01_notification_log\n"),
+        ("r.xml", "<?xml version"),
+        ("r.html", "<!doctype html>"),
+        ("r.json", "{"),
+    ],
+)
+def test_the_ending_of_the_file_says_the_format(dojo, tmp_path, whole, file, first):
+    """As people expect."""
+    dojo("grade", "--merge", whole, "--out", f"out/{file}")
+
+    text = (tmp_path / "out" / file).read_text(encoding="utf-8")
+    assert text.lower().startswith(first.lower())
+
+
+def test_results_go_to_the_standard_output_alone(dojo, tmp_path):
+    """`dojo grade … --format json | jq` works, progress and notes being elsewhere."""
+    done = dojo("grade", course(tmp_path / "all") / "ada", "--kata", "k01", "--format", "json")
+
+    assert json.loads(done.stdout)["submissions"][0]["score"] == 10
+
+
+def test_a_format_of_one_submission_refuses_many(dojo, whole):
+    """Rather than grade one of them in silence."""
+    done = dojo("grade", "--merge", whole, "--format", "exercism")
+
+    assert done.returncode == 3
+    assert "grade one at a time" in done.stderr
+
+
+def test_actions_are_told_in_their_own_way(dojo, tmp_path):
+    """Annotations on the output, the table in the file of the step's summary."""
+    bob = submission(tmp_path / "bob", **{KATA: CALLED})
+    summary = tmp_path / "summary.md"
+    dojo("grade", bob, "--kata", "k01", "--out", "r.json")
+
+    done = dojo(
+        *("grade", "--merge", "r.json", "--format", "actions"), GITHUB_STEP_SUMMARY=str(summary)
+    )
+
+    assert f"::error file=katas/{KATA}/app.py,line=" in done.stdout
+    assert "| Submission |" in summary.read_text(encoding="utf-8")
+    assert "summary" not in done.stdout
+
+
+def test_shards_put_together_are_the_whole(dojo, tmp_path, whole):
+    """A matrix of CI jobs gives what one job would."""
+    words = ("grade", "--each", whole.parent / "all", "--kata", "k01", "--out")
+    for number in (1, 2):
+        assert dojo(*words, f"{number}.json", "--shard", f"{number}/2").returncode == 0
+
+    done = dojo("grade", "--merge", "2.json", "1.json", "--out", "merged.json")
+
+    assert done.returncode == 0, done.stderr
+    assert without_times(tmp_path / "merged.json") == without_times(whole)
+
+
+def test_results_that_contradict_each_other_are_not_merged(dojo, tmp_path, whole):
+    """Which of the two would be the grade?"""
+    shutil.copy(whole, tmp_path / "a.json")
+    text = (tmp_path / "a.json").read_text().replace('"passed": true', '"passed": false', 1)
+    (tmp_path / "b.json").write_text(text)
+
+    done = dojo("grade", "--merge", "a.json", "b.json")
+
+    assert done.returncode == 2
+    assert "ada is in a.json and, with another result, in b.json" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent otherwise here")
+def test_an_interrupted_run_goes_on_where_it_was(dojo, tmp_path):
+    """Ctrl-C keeps what is done, ends what is under way, and leaves no process behind."""
+    everybody = tmp_path / "all"
+    submission(everybody / "ada", **{KATA: RIGHT})
+    submission(everybody / "eve", **{KATA: ENDLESS})
+    words = ("grade", "--each", everybody, "--kata", "k01", "--out", "r.json")
+    running = subprocess.Popen(
+        command(*words), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert "ada: 10/10" in running.stderr.readline()
+        started = psutil.Process(running.pid).children(recursive=True)
+        os.killpg(running.pid, signal.SIGINT)
+        _, said = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert running.returncode == 130
+    assert len(started) >= 3
+    assert psutil.wait_procs(started, timeout=5)[1] == []
+    assert "interrupted: 1 of 2 graded, the same command with --resume goes on" in said
+    assert not (tmp_path / "r.json").exists()
+    shutil.rmtree(everybody / "eve")
+    submission(everybody / "eve", **{KATA: CALLED})
+
+    done = dojo(*words, "--resume")
+
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 were graded before" in done.stderr
+    assert "ada" not in done.stderr
+    assert scores(tmp_path / "r.json")["ada"] == 10
+
+
+def test_what_was_handed_in_anew_is_graded_anew(dojo, tmp_path):
+    """--resume goes by what was handed in, not by its name."""
+    words = ("grade", "--each", tmp_path / "all", "--kata", "k01", "--out", "r.json")
+    submission(tmp_path / "all" / "ada", **{KATA: CALLED})
+    dojo(*words)
+    checkpoint = tmp_path / "r.json.part"
+    head = {"katas": [KATA], "points": [10]}
+    before = json.loads((tmp_path / "r.json").read_text())["submissions"][0]
+    line = {"name": "ada", "digest": "of what was there before", "result": before}
+    checkpoint.write_text(f"{json.dumps(head)}\n{json.dumps(line)}\n{{not whole")
+    shutil.rmtree(tmp_path / "all" / "ada")
+    submission(tmp_path / "all" / "ada", **{KATA: RIGHT})
+
+    assert dojo(*words, "--resume").returncode == 0
+
+    assert scores(tmp_path / "r.json") == {"ada": 10}
+
+
+def test_the_grader_works_from_wherever_it_is_called(dojo, tmp_path):
+    """Specs and configuration are the grader's own, not those of the folder one stands in."""
+    (tmp_path / "conftest.py").write_text("raise SystemExit('a conftest.py was run')")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --nonsense\n")
+    (tmp_path / "dojo").mkdir()
+    (tmp_path / "dojo" / "__init__.py").write_text("raise SystemExit('another dojo was run')")
+    submission(tmp_path, **{KATA: RIGHT})
+    script = Path(sys.executable).with_name("dojo")
+
+    done = subprocess.run(
+        [str(script), "grade", ".", "--kata", "k01"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "10/10 points" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_console_gets_no_sign_that_it_cannot_show(dojo, tmp_path, encoding):
+    """On Windows a console may know 250 letters; what is a mark elsewhere is a plain one there, and
+    the name of a student is still to be told from others."""
+    submission(tmp_path / "Żak", **{KATA: CALLED})
+
+    done = dojo("grade", "Żak", "--kata", KATA, PYTHONIOENCODING=encoding)
+
+    assert "\n       x " in done.stdout
+    assert "u2717" not in done.stdout
+    assert "\\u017bak" in done.stdout

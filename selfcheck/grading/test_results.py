@@ -1,0 +1,104 @@
+"""The model of results: sums that come out, states that are never a silent zero, and its JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from dojo.grading.results import (
+    KataResult,
+    Results,
+    ResultsFileError,
+    SpecResult,
+    State,
+    SubmissionResult,
+    schema,
+    spread,
+)
+from selfcheck.projects import ROOT
+
+SCHEMA = ROOT / "dojo" / "grading" / "results.schema.json"
+
+
+def kata(passed: int, of: int = 9, points: int = 10, **more: object) -> KataResult:
+    specs = [
+        SpecResult(id=f"tests/test_k01.py::test_{n}", title=f"{n}", passed=n < passed, points=worth)
+        for n, worth in enumerate(spread(points, of))
+    ]
+    given = {"kata": "k01", "title": "t", "light": "red", "file": "app.py", "specs": specs}
+    return KataResult(**(given | more))
+
+
+@pytest.mark.parametrize(("points", "count"), [(10, 9), (30, 44), (25, 36), (1, 300), (20, 1)])
+def test_the_points_of_a_kata_are_spread_over_its_specs(points, count):
+    """All specs together are worth exactly the kata, and about the same each."""
+    shares = spread(points, count)
+
+    assert round(sum(shares), 9) == points
+    assert max(shares) - min(shares) < 0.011
+
+
+def test_scores_are_sums_to_the_hundredth():
+    """0.1 + 0.2 is a score of 0.3."""
+    assert [kata(n).score for n in (0, 1, 9)] == [0, 1.11, 10]
+    assert SubmissionResult(name="ada", katas=[kata(9), kata(1)]).score == 11.11
+
+
+def test_a_tampered_kata_scores_nothing_and_the_others_count():
+    """Whoever tampers loses that kata, not the honest ones."""
+    result = SubmissionResult(
+        name="ada", katas=[kata(9, state=State.TAMPERED, cause="forged"), kata(9)]
+    )
+
+    assert (result.state, result.score, result.max_score) == (State.TAMPERED, 10, 20)
+    assert result.cause == "k01: forged"
+
+
+def test_what_could_not_be_graded_has_no_score():
+    """A zero would be taken for the student's."""
+    result = SubmissionResult(
+        name="ada", katas=[kata(9), kata(0, state=State.UNGRADABLE, cause="no memory")]
+    )
+
+    assert (result.state, result.score, result.percent) == (State.UNGRADABLE, None, None)
+
+
+def test_the_schema_that_is_shipped_is_the_model():
+    """`python -m dojo.grading.results` writes it anew."""
+    shipped = json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+    assert shipped == schema()
+    Draft202012Validator.check_schema(shipped)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_what_is_written_is_read_again(tmp_path, count):
+    """And it is what the schema says; `--merge` depends on it."""
+    results = Results(
+        submissions=[SubmissionResult(name=f"{n}", katas=[kata(n)]) for n in range(count)]
+    )
+    file = tmp_path / "results.json"
+    file.write_text(results.text(), encoding="utf-8")
+
+    assert Results.read(file) == results
+    Draft202012Validator(schema()).validate(json.loads(results.text()))
+    assert json.loads(results.text()) == results.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"version": 2}', '{"submissions": [{}]}', "\xff"])
+def test_what_is_no_results_file_is_said_to_be_none(tmp_path, text):
+    """In a line that names the file."""
+    file = tmp_path / "results.json"
+    file.write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(ResultsFileError, match=r"results\.json: .+"):
+        Results.read(file)
+
+
+def test_a_results_file_that_is_not_there_is_said(tmp_path):
+    """The same goes for that."""
+    with pytest.raises(ResultsFileError, match="No such file"):
+        Results.read(Path(tmp_path / "none.json"))
