@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from dojo.catalogue import Kata
 from dojo.harness import frames
-from dojo.plugin.timeouts import TimeLimitError, rung
+from dojo.harness.time_limit import TimeLimitError, rung
 
 
 class SolutionsNotFoundError(Exception):

@@ -21,9 +21,10 @@ from typing import Any
 import anyio
 
 from dojo.harness.holds import Hold, standing, turns
+from dojo.harness.running import place_of
 from dojo.harness.spawned import put_loops_on
+from dojo.harness.time_limit import WaitsForItselfError
 from dojo.harness.timeline import current_exchange, current_timeline
-from dojo.plugin.timeouts import WaitsForItselfError, place_of
 
 # Sleeps in a row that cost nothing; what the others really take, so that whoever waits for somebody
 # else gives him the time; and how many there may be while nothing happens, if they are this long:

@@ -16,12 +16,11 @@ from types import ModuleType
 from dojo import solutions
 from dojo.catalogue import Kata
 from dojo.doubles import clock, http, mail, network
-from dojo.harness import holds, process, spawned, tasks, timeline
+from dojo.harness import giving_up, holds, process, spawned, tasks, timeline
 from dojo.harness.exchange import App, Client
 from dojo.harness.lifespan import running
 from dojo.observers import files, images, sql
 from dojo.observers.logs import Logs, logging_observed
-from dojo.plugin import timeouts
 
 
 @dataclass
@@ -84,7 +83,7 @@ def environment_in(directory: Path) -> Iterator[Environment]:
         finally:
             holds.release_all()
             spawned.forget()
-            timeouts.give_up_threads(threads)
+            giving_up.give_up_threads(threads)
             sql.use(None)
             files.use(None)
             mail.use(None)
@@ -134,7 +133,7 @@ async def client_of(app: App, environment: Environment) -> AsyncIterator[Client]
                     holds.release_all()
                     await environment.client.close()
         finally:
-            await timeouts.give_up_tasks(tasks)
+            await giving_up.give_up_tasks(tasks)
 
 
 @contextmanager

@@ -24,8 +24,9 @@ import httpx
 
 from dojo.harness import spawned
 from dojo.harness.holds import SECONDS, held, standing, until
+from dojo.harness.running import where_it_is
+from dojo.harness.time_limit import DidNotEndError
 from dojo.harness.timeline import ExchangeState, Timeline, here, task_works_for
-from dojo.plugin.timeouts import DidNotEndError, where_it_is
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

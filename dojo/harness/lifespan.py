@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from dojo.harness.exchange import App
-from dojo.plugin.timeouts import during
+from dojo.harness.time_limit import during
 
 
 @asynccontextmanager

@@ -15,10 +15,10 @@ from dojo.harness.environment import Environment
 from dojo.harness.exchange import NoResponseError
 from dojo.harness.holds import NotReachedError
 from dojo.harness.tasks import Tasks
+from dojo.harness.time_limit import TimeLimitError
 from dojo.harness.timeline import Order, Timeline
 from dojo.plugin.causes import cause_of, response_lines, why_disorder
 from dojo.plugin.rows import rows
-from dojo.plugin.timeouts import TimeLimitError
 from dojo.plugin.values import ADDRESS, compared, failed
 from dojo.solutions import SolutionLoadError
 

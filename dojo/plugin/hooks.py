@@ -17,9 +17,9 @@ import pytest
 
 from dojo.catalogue import CatalogueError, Kata, read_catalogue
 from dojo.doubles import network
-from dojo.harness import frames, process, tasks
+from dojo.harness import frames, tasks, time_limit
 from dojo.harness.timeline import current_timeline
-from dojo.plugin import failures, fixtures, timeouts
+from dojo.plugin import failures, fixtures, streams, timeouts
 from dojo.plugin.fixtures import ENVIRONMENT, KATA, SOLUTIONS
 from dojo.plugin.summary import Summary
 from dojo.solutions import Solutions, SolutionsNotFoundError, find_solutions
@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(config.stash[SUMMARY], "dojo-summary")
     config.pluginmanager.register(fixtures, "dojo-fixtures")
     config.pluginmanager.register(timeouts, "dojo-limit")
-    config.pluginmanager.register(process, "dojo-process")
+    config.pluginmanager.register(streams, "dojo-streams")
     config.pluginmanager.register(Patience(), "dojo-patience")
     if solutions.kata is not None and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         config.args = [str(solutions.kata.spec_file)]
@@ -127,7 +127,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.stash[KATA] = kata
             item.add_marker("dojo_limit")
             if item.get_closest_marker("timeout") is None and _limit_is_ours(config):
-                item.add_marker(pytest.mark.timeout(timeouts.SECONDS))
+                item.add_marker(pytest.mark.timeout(time_limit.SECONDS))
     _leave_out_other_katas(config, items)
     config.stash[SUMMARY].expect(item.nodeid for item in items if KATA in item.stash)
 
@@ -174,7 +174,7 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     return failures.explain(op, left, right, timeline, tasks.in_force())
 
 
-class NotRunError(timeouts.TimeLimitError):
+class NotRunError(time_limit.TimeLimitError):
     """A spec that was left out, because other specs of its kata did not finish."""
 
     def __init__(self) -> None:
@@ -207,7 +207,7 @@ class Patience:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         kata = item.stash.get(KATA, None)
-        if kata is not None and call.excinfo is not None and timeouts.is_late(call.excinfo.value):
+        if kata is not None and call.excinfo is not None and time_limit.is_late(call.excinfo.value):
             self.late[kata.name] += 1
         return (yield)
 

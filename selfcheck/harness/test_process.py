@@ -23,6 +23,7 @@ from collections.abc import Callable
 import pytest
 
 from dojo.harness import process
+from dojo.plugin import streams
 from selfcheck.projects import KATA, RIGHT, changed, lights
 
 # For each thing that is put back: what a solution does, and how it is looked at.
@@ -134,7 +135,7 @@ def test_a_stream_can_be_wrapped_and_closed(name):
     """What is lent is not what pytest writes to."""
     own = getattr(sys, name)
 
-    with process.streams_lent():
+    with streams.streams_lent():
         print("Zoë", file=getattr(sys, name))
         wrapper = io.TextIOWrapper(getattr(sys, name).buffer, encoding="utf-8")
         setattr(sys, name, wrapper)

@@ -388,10 +388,10 @@ def test_a_long_list_says_what_is_missing():
 
 def test_the_value_is_not_cut_off_with_a_bracket(environment):
     """`assert (a or b == 409)` once said `expected 409)`."""
-    with pytest.raises(AssertionError) as failure:
+    with pytest.raises(AssertionError) as raised:
         assert environment is None or len([1]) == 409, "the status"
 
-    found = failure("k99", "test_status", "", failure.value, environment, "")
+    found = failure("k99", "test_status", "", raised.value, environment, "")
 
     assert (found.message, found.details) == ("the status", ["happened  1", "expected  409"])
 
@@ -402,20 +402,20 @@ def test_the_value_is_not_cut_off_with_a_bracket(environment):
 )
 def test_what_should_be_there_shows_what_is(environment, value, shown):
     """A message alone leaves one guessing which value it was."""
-    with pytest.raises(AssertionError) as failure:
+    with pytest.raises(AssertionError) as raised:
         assert value, "there must be an id"
 
-    found = failure("k99", "test_id", "", failure.value, environment, "")
+    found = failure("k99", "test_id", "", raised.value, environment, "")
 
     assert found.details == [f"happened  {shown}", "expected  something that is true"]
 
 
 def test_what_a_call_was_asked_about_is_shown(environment):
     """`False` is no value that says anything."""
-    with pytest.raises(AssertionError) as failure:
+    with pytest.raises(AssertionError) as raised:
         assert all([None, 1]), "each call must have a key"
 
-    found = failure("k99", "test_keys", "", failure.value, environment, "")
+    found = failure("k99", "test_keys", "", raised.value, environment, "")
 
     assert found.details == ["happened  [None, 1]", "expected  all of them to be there"]
 

@@ -14,9 +14,9 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from dojo.doubles import clock
+from dojo.harness import time_limit
+from dojo.harness.time_limit import Alarm, TimeLimitError, WaitsForItselfError, starved
 from dojo.harness.timeline import EVENTS, SLEEPS, Timeline
-from dojo.plugin import timeouts
-from dojo.plugin.timeouts import Alarm, TimeLimitError, WaitsForItselfError, starved
 from selfcheck.projects import (
     KATA,
     OURS,
@@ -272,26 +272,26 @@ async def test_sleeping_in_vain_is_raised_in_the_solution(environment, monkeypat
 @pytest.fixture
 def alarm(monkeypatch):
     """An alarm of a tenth of a second that does not ring by itself."""
-    monkeypatch.setattr(timeouts, "_ring_in", lambda seconds: None)
-    monkeypatch.setattr(timeouts, "stop_threads", lambda: None)
+    monkeypatch.setattr(time_limit, "_ring_in", lambda seconds: None)
+    monkeypatch.setattr(time_limit, "stop_threads", lambda: None)
     return Alarm("a spec", 0.1)
 
 
 def test_time_spent_waiting_for_a_processor_does_not_count(alarm, monkeypatch):
     """A busy machine makes nobody late."""
     began = alarm._began
-    monkeypatch.setattr(timeouts, "_clock", lambda: began + 0.3)
+    monkeypatch.setattr(time_limit, "_clock", lambda: began + 0.3)
     assert alarm.left() < 0
 
-    monkeypatch.setattr(timeouts, "starved", lambda: alarm._starved + 0.25)
+    monkeypatch.setattr(time_limit, "starved", lambda: alarm._starved + 0.25)
     assert 0 < alarm.left() < 0.1
 
 
 def test_four_times_the_limit_is_the_most(alarm, monkeypatch):
     """However busy the machine is, a run comes to its end."""
     began = alarm._began
-    monkeypatch.setattr(timeouts, "_clock", lambda: began + 0.5)
-    monkeypatch.setattr(timeouts, "starved", lambda: alarm._starved + 10)
+    monkeypatch.setattr(time_limit, "_clock", lambda: began + 0.5)
+    monkeypatch.setattr(time_limit, "starved", lambda: alarm._starved + 10)
 
     assert alarm.left() == 0
 

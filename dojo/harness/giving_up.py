@@ -1,0 +1,65 @@
+"""Give up what does not end: tasks that cannot be cancelled, threads that do not stop."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures.thread
+import ctypes
+import sys
+import threading
+from typing import Any
+
+from dojo.harness.running import lines_of_solution
+
+PATIENCE = 0.25
+
+
+class ThreadStoppedError(SystemExit):
+    """Ends a thread without a word."""
+
+
+def stop_threads() -> None:
+    """Ask every thread that runs a solution to end: an endless loop would eat the later specs'
+    time."""
+    for ident, top in sys._current_frames().items():
+        if ident != threading.main_thread().ident and next(lines_of_solution(top), None):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(ident), ctypes.py_object(ThreadStoppedError)
+            )
+
+
+def give_up_threads(before: set[threading.Thread]) -> None:
+    """Let nobody wait for threads that were started since `before` and do not end.
+
+    They are asked to stop; one that waits in the system for ever lives as long as the process.
+    """
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    if not left:
+        return
+    stop_threads()
+    for thread in left:
+        # The interpreter joins the workers of all pools when it exits.
+        concurrent.futures.thread._threads_queues.pop(thread, None)  # type: ignore[attr-defined]
+
+
+async def give_up_tasks(before: set[asyncio.Task[Any]]) -> None:
+    """Cancel all tasks that were started since `before`, and leave those alone that will not end:
+    whoever closes the loop would wait for them."""
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    try:
+        if left:
+            await asyncio.wait(left, timeout=PATIENCE)
+    finally:
+        for task in left:
+            if not task.done():
+                abandon(task)
+
+
+def abandon(task: asyncio.Task[Any]) -> None:
+    """Let a task that cannot be cancelled live for ever, unknown to its loop: it would protest at
+    its end."""
+    asyncio.tasks._unregister_task(task)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
