@@ -7,7 +7,7 @@ import codecs
 import sys
 from collections.abc import Sequence
 
-from dojo import __version__
+from dojo import __version__, new_kata
 from dojo.grading import cli, export
 
 # What is said instead of signs that a terminal does not have; names keep an escape for each letter.
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     commands = dojo.add_subparsers(title="commands", metavar="COMMAND", required=True)
     cli.add_to(commands)
     export.add_to(commands)
+    new_kata.add_to(commands)
     return dojo
 
 
