@@ -28,6 +28,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 OUTSIDE = "outside the dojo's virtual environment"
 
 
+@pytest.mark.fast
 def test_the_readme_has_two_commands():
     """`.ci/run` finds them by how they begin, and runs them as they stand there."""
     found = re.findall(r"^    (python3 run\.py.*)$", README, re.MULTILINE)
@@ -58,6 +59,7 @@ def run_py(prologue: str, folder: Path, **more: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.fast
 def test_an_old_python_can_read_run_py():
     """A Python that is too old must get as far as saying so: no syntax that is newer than 2.7."""
     newer = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.AsyncFunctionDef)
@@ -329,6 +331,7 @@ def test_specs_run_in_the_order_in_which_they_are_written(project: Project):
 # ----- what is installed
 
 
+@pytest.mark.fast
 def test_what_is_pinned_is_what_is_asked_for():
     """A pin that a bound forbids cannot be installed, and what has no pin is another version each
     week."""
@@ -347,6 +350,7 @@ def test_what_is_pinned_is_what_is_asked_for():
     assert wrong == []
 
 
+@pytest.mark.fast
 def test_other_versions_are_tried_with_mistakes_that_exist():
     """`.ci/versions` sees whether specs still are red, with a mistake for each kata."""
     mistakes = runpy.run_path(str(ROOT / ".ci" / "versions"))["MISTAKES"]

@@ -11,6 +11,7 @@ from benchmarks.changes import mutants
 from benchmarks.mutants import chosen, table
 from dojo.catalogue import read_catalogue
 
+pytestmark = pytest.mark.fast
 ROOT = Path(__file__).parent.parent
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from dojo.catalogue import Kata, read_catalogue
 
+pytestmark = pytest.mark.fast
 ROOT = Path(__file__).parent.parent
 SECTIONS = ["The story", "The contract", "See it for real", "To talk about afterwards", "Read on"]
 

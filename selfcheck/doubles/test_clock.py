@@ -13,6 +13,8 @@ from dojo.harness.environment import client_of
 from dojo.harness.holds import until
 from selfcheck.worlds import answer, app_of_tasks, run_tasks
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture
 def frozen(environment):

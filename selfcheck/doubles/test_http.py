@@ -20,6 +20,7 @@ from dojo.harness.environment import client_of, environment_in
 from dojo.harness.timeline import MADE
 from selfcheck.worlds import app_of_tasks, run_tasks
 
+pytestmark = pytest.mark.fast
 URL = "https://ai.example.com/process"
 
 

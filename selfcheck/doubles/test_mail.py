@@ -10,6 +10,8 @@ from dojo.harness.environment import client_of
 from dojo.harness.timeline import MADE
 from selfcheck.worlds import app_of_tasks, run_tasks
 
+pytestmark = pytest.mark.fast
+
 
 def mail_to(who: str = "ada") -> EmailMessage:
     message = EmailMessage()

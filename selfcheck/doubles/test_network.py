@@ -11,6 +11,7 @@ from dojo.doubles.network import NetworkRefusedError
 from dojo.solutions import SolutionLoadError
 from selfcheck.worlds import answer, run_tasks
 
+pytestmark = pytest.mark.fast
 REFUSED = "the dojo lets nothing out: {} cannot be reached from a spec"
 
 

@@ -18,6 +18,7 @@ from dojo.grading.sandbox.runner import to_its_end
 from dojo.grading.sandbox.supervisor import Ear, plan
 from dojo.plugin.failures import Failure
 
+pytestmark = pytest.mark.fast
 KEY = b"k" * 32
 SPECS = ["tests/test_k01.py::test_a", "tests/test_k01.py::test_b"]
 FOUND = Failure("k01", "a", message="too early").write()

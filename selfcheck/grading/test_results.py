@@ -20,6 +20,7 @@ from dojo.grading.results import (
 )
 from selfcheck.projects import ROOT
 
+pytestmark = pytest.mark.fast
 SCHEMA = ROOT / "dojo" / "grading" / "results.schema.json"
 
 

@@ -53,6 +53,7 @@ def told(result: KataResult) -> str:
     return result.specs[0].message
 
 
+@pytest.mark.fast
 def test_a_right_answer_is_right_in_each(kind):
     """Whatever the machine allows, the verdict is the same."""
     result = graded(kind)

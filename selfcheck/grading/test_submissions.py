@@ -18,6 +18,7 @@ from dojo.grading.submissions import (
 )
 from selfcheck.projects import KATA, ROOT
 
+pytestmark = pytest.mark.fast
 KATAS = list(read_catalogue(ROOT).values())
 FIRST = KATAS[:1]
 posix = pytest.mark.skipif(os.name != "posix", reason="there are no such files here")

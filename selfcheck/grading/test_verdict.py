@@ -14,6 +14,7 @@ from dojo.grading.verdict import not_run, verdict
 from dojo.plugin.failures import Failure
 from selfcheck.projects import KATA, ROOT
 
+pytestmark = pytest.mark.fast
 FIRST = read_catalogue(ROOT)[KATA]
 SPECS = [(f"tests/test_{KATA}.py::test_{n}", f"number {n}") for n in range(4)]
 FOUND = Failure(KATA, "number 0", message="too early", timeline=["> mail"]).write()

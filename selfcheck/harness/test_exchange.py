@@ -18,6 +18,8 @@ from dojo.harness.environment import client_of
 from dojo.harness.exchange import NoResponseError
 from selfcheck.worlds import app_with, http_only
 
+pytestmark = pytest.mark.fast
+
 
 def touch() -> None:
     Path("seen.txt").write_text("x")

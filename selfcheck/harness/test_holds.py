@@ -6,6 +6,8 @@ from dojo.harness.environment import client_of
 from dojo.harness.holds import Hold
 from selfcheck.worlds import app_of_tasks
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture
 def hold(environment):

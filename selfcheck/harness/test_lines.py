@@ -11,6 +11,7 @@ from dojo.harness.environment import client_of
 from dojo.harness.lines import traced
 from selfcheck.worlds import answer
 
+pytestmark = pytest.mark.fast
 COUNTER = """
     from fastapi import BackgroundTasks, FastAPI
 

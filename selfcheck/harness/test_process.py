@@ -106,6 +106,7 @@ def test_each_thing_that_is_put_back_is_tried():
     assert all(why for _, why, _ in process.KEPT)
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("what", CHANGES)
 def test_it_is_put_back(what):
     """The next spec does not notice."""

@@ -10,6 +10,7 @@ import pytest
 from dojo.harness.environment import client_of
 from selfcheck.worlds import answer, app_of_tasks, app_with, run_tasks
 
+pytestmark = pytest.mark.fast
 LEAVES_BEHIND = """
     import asyncio
     import concurrent.futures

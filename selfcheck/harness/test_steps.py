@@ -13,6 +13,8 @@ from dojo.harness.steps import Steps
 from dojo.observers import images
 from selfcheck.worlds import answer, app_of_tasks
 
+pytestmark = pytest.mark.fast
+
 
 async def steps_of(environment, *tasks):
     """What comes next at each step, and the files that are there then."""

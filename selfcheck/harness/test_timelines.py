@@ -24,6 +24,7 @@ from dojo.harness.exchange import App, record_exchange
 from dojo.harness.holds import until
 from dojo.harness.timeline import ExchangeState
 
+pytestmark = pytest.mark.fast
 ROOT = Path(__file__).parents[2]
 SOLUTIONS = ROOT / "solutions"
 KATAS = read_catalogue(ROOT)

@@ -18,6 +18,7 @@ from dojo.harness.environment import client_of
 from dojo.solutions import SolutionLoadError
 from selfcheck.worlds import answer, app_of_tasks, run_tasks
 
+pytestmark = pytest.mark.fast
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -8,6 +8,8 @@ import pytest
 from dojo.harness.environment import environment_in
 from selfcheck.worlds import answer, run_tasks
 
+pytestmark = pytest.mark.fast
+
 
 async def test_what_is_logged_to_the_kata_s_logger_is_heard(environment):
     """With its level, and on the timeline of its exchange."""

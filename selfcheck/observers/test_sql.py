@@ -12,6 +12,8 @@ from dojo.harness.holds import SECONDS, clock, held
 from dojo.observers import sql as databases
 from selfcheck.worlds import app_of_tasks, app_with, run_tasks
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture
 def engine(environment):

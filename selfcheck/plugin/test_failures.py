@@ -252,6 +252,7 @@ async def test_jobs_at_the_same_time_are_not_called_another_order(environment, t
     assert "runs at the same time as the rest" in found.details[2]
 
 
+@pytest.mark.fast
 async def test_another_order_shows_how_the_tasks_were_added(environment, tmp_path):
     """It is these lines that have to change places."""
     found = await red(
@@ -272,6 +273,7 @@ async def test_another_order_shows_how_the_tasks_were_added(environment, tmp_pat
     assert re.search(r"`tasks\.add_task\(two\)`; .*`tasks\.add_task\(one\)`", found.details[2])
 
 
+@pytest.mark.fast
 async def test_without_any_task_it_says_so(environment, tmp_path):
     """Advice about add_task's arguments would be no help."""
     found = await red(
@@ -286,6 +288,7 @@ async def test_without_any_task_it_says_so(environment, tmp_path):
     assert found.details[2] == "likely    no background task was made: add_task was never called"
 
 
+@pytest.mark.fast
 async def test_a_fault_that_the_spec_made_is_called_one(environment, tmp_path):
     """Nobody should look for a broken disk."""
     environment.disk.fill_up("one")
@@ -456,6 +459,7 @@ def test_marked_events_show_the_line_that_did_it():
     assert legend.strip() == "(> marks what the spec objects to)"
 
 
+@pytest.mark.fast
 def test_a_thousand_alike_are_three():
     """A loop fills any terminal."""
     timeline = Timeline()

@@ -141,6 +141,7 @@ def test_all_green_is_exit_code_0_in_a_checkout_that_is_graded(project):
     result.stdout.no_fnmatch_line("Next:*")
 
 
+@pytest.mark.fast
 def test_the_details_are_of_the_first_begun_kata_only(wrong):
     """One thing at a time; the others are on the summary."""
     assert lights(wrong) == {"k01": "green", "k02": "grey", "k03": "red", "k04": "red"}
@@ -148,6 +149,7 @@ def test_the_details_are_of_the_first_begun_kata_only(wrong):
     assert "LookupError" not in said(wrong)
 
 
+@pytest.mark.fast
 def test_the_reds_of_other_katas_are_counted_on_the_board(wrong):
     """Nothing red goes missing because it is not shown."""
     passed, of = scores(wrong)["k04"]
@@ -156,6 +158,7 @@ def test_the_reds_of_other_katas_are_counted_on_the_board(wrong):
     assert wrong.parseoutcomes()["failed"] == sum(n - p for p, n in scores(wrong).values())
 
 
+@pytest.mark.fast
 def test_a_red_spec_shows_its_sentence_message_and_reason_and_timeline(wrong):
     """The failure teaches: what was expected, what came, why, and where in the order of things."""
     wrong.stdout.fnmatch_lines(

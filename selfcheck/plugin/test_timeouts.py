@@ -204,6 +204,7 @@ def test_who_sleeps_and_sleeps_is_told_that_he_waits_for_himself(spins, name):
     assert f"katas/{name}/app.py:{line} `while True: " in message
 
 
+@pytest.mark.fast
 def test_a_timeline_keeps_no_more_than_anybody_reads():
     """Half a million rows are 2 GB."""
     timeline = Timeline()
@@ -252,6 +253,7 @@ async def test_who_waits_for_somebody_that_a_spec_holds_is_not_refused(environme
     assert (await run_tasks(environment, waits)).raised is None
 
 
+@pytest.mark.fast
 async def test_sleeping_in_vain_is_raised_in_the_solution(environment, monkeypatch):
     """It is an exception that `except Exception` does not take."""
     monkeypatch.setattr(clock, "PAUSE", 0.0)
@@ -321,6 +323,7 @@ def test_it_rings_in_silence_where_no_solution_is(alarm, name):
     assert alarm.overtime is not None
 
 
+@pytest.mark.fast
 def test_it_is_raised_in_a_solution(alarm):
     """That is what it is for."""
     with pytest.raises(TimeLimitError):

@@ -188,6 +188,7 @@ def test_a_tree_without_answers_is_a_usage_error(project):
     )
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(("tree", "there"), [("nowhere", "is not there"), ("empty", "has none")])
 def test_a_path_without_solutions_is_told_what_was_looked_for(tmp_path, tree, there):
     """The message is the documentation that is at hand."""
@@ -214,6 +215,7 @@ def test_a_broken_catalogue_is_a_usage_error(project):
     )
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
