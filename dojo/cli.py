@@ -7,7 +7,7 @@ import codecs
 import sys
 from collections.abc import Sequence
 
-from dojo import __version__, new_kata
+from dojo import __version__, new_kata, show
 from dojo.grading import cli, export
 
 # What is said instead of signs that a terminal does not have; names keep an escape for each letter.
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     cli.add_to(commands)
     export.add_to(commands)
     new_kata.add_to(commands)
+    show.add_to(commands)
     return dojo
 
 

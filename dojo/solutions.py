@@ -41,17 +41,25 @@ class SolutionLoadError(Exception):
 
 @dataclass(frozen=True)
 class Solutions:
-    """Where the solution of each kata lies: a tree laid out like katas/, or one file."""
+    """Where the solution of each kata lies: a tree laid out like katas/, or one file.
+
+    `diff` is what the one file was made from, where it is a mistake.
+    """
 
     tree: Path
     kata: Kata | None = None
     single: Path | None = None
+    diff: Path | None = None
 
     def file(self, kata: Kata) -> Path:
         """The file that holds the solution of `kata`; it need not exist."""
         if self.single is not None and kata == self.kata:
             return self.single
         return self.tree / kata.name / "app.py"
+
+    def to_edit(self, kata: Kata) -> Path:
+        """The file in which a person changes the solution of `kata`."""
+        return self.diff if self.diff is not None and kata == self.kata else self.file(kata)
 
 
 def find_solutions(path: Path, katas: dict[str, Kata]) -> Solutions:

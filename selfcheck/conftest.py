@@ -15,7 +15,7 @@ from dojo.grading.sandbox.policy import Limits
 from dojo.grading.worker_pool import WorkerPool, worker_pool_for
 from selfcheck.trial import Trial, run_trial
 
-pytest_plugins = ["pytester", "selfcheck.projects"]
+pytest_plugins = ["pytester", "selfcheck.projects", "selfcheck.diffs"]
 ROOT = Path(__file__).resolve().parent.parent
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would all that the tests

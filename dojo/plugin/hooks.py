@@ -19,7 +19,8 @@ from dojo.catalogue import CatalogueError, Kata, read_catalogue
 from dojo.doubles import network
 from dojo.harness import frames, tasks, time_limit
 from dojo.harness.timeline import current_timeline
-from dojo.plugin import failures, fixtures, streams, timeouts
+from dojo.mistakes import MistakeError
+from dojo.plugin import failures, fixtures, patched_copy, streams, timeouts
 from dojo.plugin.fixtures import ENVIRONMENT, KATA, SOLUTIONS
 from dojo.plugin.summary import Summary
 from dojo.solutions import Solutions, SolutionsNotFoundError, find_solutions
@@ -37,7 +38,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         metavar="PATH",
         default=None,
         help="what to run the specs against: a folder laid out like katas/, a checkout with such "
-        "a katas/ in it, the folder of one kata, or one file (default: katas)",
+        "a katas/ in it, the folder of one kata, or one file, a .py or the .diff of a mistake "
+        "(default: katas)",
     )
     group.addoption("--answers", default=None, help=argparse.SUPPRESS)
 
@@ -46,8 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "dojo_limit: a spec; it has a time limit of 5 s.")
     try:
         katas = read_catalogue(config.rootpath)
-        solutions = _solutions(config, katas)
-    except (CatalogueError, SolutionsNotFoundError) as error:
+        solutions = patched_copy.in_place(_solutions(config, katas), config)
+    except (CatalogueError, MistakeError, SolutionsNotFoundError) as error:
         raise pytest.UsageError(str(error)) from None
     frames.show_from(config.invocation_params.dir)
     config.stash[KATAS] = katas

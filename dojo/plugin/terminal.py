@@ -227,7 +227,7 @@ class SummaryWriter:
         kata = score.kata
         self.tw.line(f"Next: {kata.number}, {kata.title} ({kata.minutes} minutes)")
         self.tw.line(f"  read     {_shown(kata.card)}")
-        self.tw.line(f"  {do:<7}  {_shown(self.summary.solutions.file(kata))}")
+        self.tw.line(f"  {do:<7}  {_shown(self.summary.solutions.to_edit(kata))}")
         if until is not None:
             self.tw.line(f"  until    {_sentence(until.title)}")
         self.tw.line(f"  run      {self._pytest(_shown(kata.spec_file))}")
