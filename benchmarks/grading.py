@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dojo.catalogue import Kata, read_catalogue
+from selfcheck.trial import source_of
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = 5.0
@@ -43,9 +44,9 @@ def say(text: str) -> None:
 
 
 def generate(folder: Path, katas: list[Kata], what: Class, count: int) -> list[Path]:
-    """`count` submissions that all differ: right and wrong answers, and stubs not yet begun.
+    """`count` submissions that all differ: right solutions, mistakes, and stubs not yet begun.
 
-    Each answer has a line of its own in it, so that no two are the same bytes.
+    Each solution has a line of its own in it, so that no two are the same bytes.
     """
     dice = random.Random(what.name)
     made = []
@@ -57,8 +58,8 @@ def generate(folder: Path, katas: list[Kata], what: Class, count: int) -> list[P
             if kata in begun:
                 solutions = ROOT / "solutions" / kata.name
                 known = [solutions / "app.py", *sorted(solutions.glob("right/*.py"))]
-                known += sorted(solutions.glob("wrong/*.py"))[: len(known)]
-                source = f"{dice.choice(known).read_text(encoding='utf-8')}\n# {number}\n"
+                known += sorted(solutions.glob("mistakes/*.diff"))[: len(known)]
+                source = f"{source_of(dice.choice(known))}\n# {number}\n"
             file = submission / "katas" / kata.name / "app.py"
             file.parent.mkdir(parents=True)
             file.write_text(source, encoding="utf-8")

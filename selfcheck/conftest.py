@@ -1,4 +1,4 @@
-"""Trials of answers, run ahead on all cores while the tests ask for them one by one."""
+"""Trials of solutions, run ahead on all cores while the tests ask for them one by one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from dojo.catalogue import Kata, read_catalogue
 from dojo.grading.sandbox.policy import Limits
 from dojo.grading.worker_pool import WorkerPool, worker_pool_for
+from dojo.mistakes import read_mistake
 from selfcheck.trial import Trial, run_trial
 
 pytest_plugins = ["pytester", "selfcheck.projects", "selfcheck.diffs"]
@@ -34,7 +35,7 @@ def worker_pool() -> Iterator[WorkerPool]:
 def trial_of(
     request: pytest.FixtureRequest, worker_pool: WorkerPool
 ) -> Iterator[Callable[..., Trial]]:
-    """Try an answer file against the specs of its kata; once, whoever asks how often.
+    """Try a solution against the specs of its kata; once, whoever asks how often.
 
     All are begun at once, more of them than there are cores: by the time that a test asks, most are
     done.
@@ -50,10 +51,10 @@ def trial_of(
     for item in request.session.items:
         if not isinstance(item, pytest.Function):
             continue
-        if item.originalname == "test_a_right_answer_is_green":
+        if item.originalname == "test_a_right_solution_is_green":
             begin(**item.callspec.params)
-        elif item.originalname == "test_a_wrong_answer_is_red_where_it_says":
-            specs = item.module.mistake(item.callspec.params["file"]).caught_by
+        elif item.originalname == "test_a_mistake_is_red_where_it_says":
+            specs = read_mistake(item.callspec.params["file"]).caught_by
             begin(**item.callspec.params, specs=specs)
     yield lambda kata, file, specs=(): begin(kata, file, specs).result()
     pool.shutdown(cancel_futures=True)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from dojo.mistakes import MistakeError, PatchError, patched, read_mistake, read_text
+from selfcheck import rebase
 from selfcheck.diffs import BASE, HEADER, TWO_HUNKS, WHOLE, Put, diff_of
+from selfcheck.projects import ROOT
 
 pytestmark = pytest.mark.fast
 
@@ -163,6 +165,14 @@ def test_the_base_is_looked_for_beside_the_diff_and_then_in_the_checkout(put: Pu
 
     put(WHOLE, BASE.replace("line 10\n", "line ten\n"))
     assert "line ten\n" in patched(file, solutions)
+
+
+def test_every_mistake_applies_to_its_base():
+    """After a change of a base, `python -m selfcheck.rebase` brings its diffs up to date."""
+    files = sorted((ROOT / "solutions").glob("*/mistakes/*.diff"))
+
+    assert len(files) > 300
+    assert rebase.check(files) == []
 
 
 def test_a_base_that_is_not_text_is_no_base(put: Put):

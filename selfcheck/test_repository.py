@@ -21,14 +21,16 @@ katas = pytest.mark.parametrize(
 
 @katas
 def test_each_kata_has_the_same_files(kata: Kata):
-    """Card, stub, kata.toml; a spec; a reference answer, right ones and wrong ones."""
+    """Card, stub, kata.toml; a spec; a reference, other right solutions, mistakes as diffs."""
     files = sorted(path.name for path in kata.stub.parent.iterdir() if path.is_file())
     solutions = sorted(
         p.name for p in (ROOT / "solutions" / kata.name).iterdir() if "__" not in p.name
     )
 
     assert files == ["README.md", "app.py", "kata.toml"]
-    assert solutions == ["app.py", "right", "wrong"]
+    assert solutions == ["app.py", "mistakes", "right"]
+    mistakes = (ROOT / "solutions" / kata.name / "mistakes").iterdir()
+    assert [path.name for path in mistakes if path.suffix != ".diff"] == []
     assert kata.spec_file.is_file()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dojo import mistakes
 from dojo.catalogue import Kata
 from dojo.grading.sandbox.policy import Limits
 from dojo.grading.sandbox.protocol import Job
@@ -30,6 +31,13 @@ class Trial:
         return bool(self.specs) and not self.red and not self.trouble
 
 
+def source_of(solution: Path) -> str:
+    """What is in a solution's file; of a mistake's `.diff`, the module that it makes."""
+    if solution.suffix == mistakes.SUFFIX:
+        return mistakes.patched(solution)
+    return solution.read_bytes().decode("utf-8", "surrogateescape")
+
+
 def run_trial(
     worker_pool: WorkerPool, kata: Kata, solution: Path, specs: tuple[str, ...] = ()
 ) -> Trial:
@@ -38,7 +46,7 @@ def run_trial(
     There are no controls. What goes wrong with the process is the trial's `trouble`, not an
     exception.
     """
-    source = solution.read_bytes().decode("utf-8", "surrogateescape")
+    source = source_of(solution)
     said = worker_pool.run(Job(kata.name, source, Limits(), controls=False, specs=specs))
     trial = Trial(kata.name, solution, trouble=said.trouble)
     for outcome in said.outcomes:

@@ -21,6 +21,7 @@ from jsonschema import Draft202012Validator
 from dojo.catalogue import read_catalogue
 from dojo.grading.results import schema
 from selfcheck.projects import CALLED, KATA, RIGHT, ROOT
+from selfcheck.trial import source_of
 
 KATAS = read_catalogue(ROOT)
 SECOND = "k05_access_log"
@@ -110,10 +111,10 @@ def test_verdicts_are_those_of_pytest_spec_for_spec(dojo, tmp_path):
     tree = tmp_path / "mix"
     katas = [kata for kata in KATAS.values() if kata.number in ("k01", "k02", "k09")]
     for number, kata in enumerate(katas):
-        wrong = sorted((ROOT / "solutions" / kata.name / "wrong").glob("*.py"))
-        sources = [ROOT / "solutions" / kata.name / "app.py", wrong[number % len(wrong)], kata.stub]
-        source = sources[number % 3]
-        submission(tree, **{kata.name: source.read_text(encoding="utf-8")})
+        mistakes = sorted((ROOT / "solutions" / kata.name / "mistakes").glob("*.diff"))
+        mistake = mistakes[number % len(mistakes)]
+        files = [ROOT / "solutions" / kata.name / "app.py", mistake, kata.stub]
+        submission(tree, **{kata.name: source_of(files[number % 3])})
 
     dojo("grade", tree, *(f"--kata={kata.number}" for kata in katas), "--out", "r.json")
     done = subprocess.run(

@@ -26,10 +26,11 @@ from selfcheck.projects import (
     scores,
     two_wrong,
 )
+from selfcheck.trial import source_of
 
 LOUD = changed("    with open", '    print("la" * 500_000)\n    with open', CALLED)
 MAIL = "k02_welcome_email"
-MAILED = (ROOT / "solutions" / MAIL / "wrong" / "mail_before_the_response.py").read_text("utf-8")
+MAILED = source_of(ROOT / "solutions" / MAIL / "mistakes" / "mail_before_the_response.diff")
 WORDY = changed('"no such thing"', '"no" * 500_000', CRASHES)
 
 
