@@ -245,9 +245,10 @@ def test_a_pytest_outside_the_environment_says_how_to_get_in(project: Project, b
 
 
 def test_a_mistake_in_the_dojo_is_shown_as_what_it_is(project: Project, before_all):
-    """Whoever works on the dojo does not look for it in the environment."""
+    """A contributor must not look for the mistake in the environment."""
     project.add()
-    before_all(**{"dojo.__init__": "", "dojo.plugin.hooks": "import dojo.no_such_thing"})
+    empty = {"dojo.__init__": "", "dojo.plugin.__init__": "", "dojo.plugin.entry": ""}
+    before_all(**empty, **{"dojo.plugin.hooks": "import dojo.no_such_thing"})
 
     result = project.pytester.runpytest_subprocess()
 
