@@ -1,6 +1,6 @@
 """Runs pytest in the virtual environment `.venv` beside this file, and makes that if need be.
 
-    python3 run.py                 pytest: the specs, and the board of the katas
+    python3 run.py                 pytest: the specs, and a light for each kata
     python3 run.py tests/... -x    whatever else is given goes to pytest
     python3 run.py selfcheck       the tests of the dojo itself
 
@@ -30,7 +30,7 @@ def main(arguments):
     own_tests = arguments[:1] == ["selfcheck"]
     install("dev" if own_tests else "")
     if not own_tests:
-        # What the board says to type next.
+        # The command that the summary says to type next.
         os.environ["DOJO_PYTEST"] = "py run.py" if WINDOWS else "python3 run.py"
     command = [PYTHON, "-m", "pytest"] + (SELFCHECK if own_tests else []) + arguments[own_tests:]
     say(" ".join(["pytest"] + command[3:]))
@@ -82,7 +82,7 @@ def install(extra):
 
 
 def fingerprint():
-    """What is to be installed, and from where, in a word that changes with it."""
+    """A word that changes with what is to be installed, and from where."""
     names = ("pyproject.toml", "constraints.txt")
     texts = [ROOT] + [read(os.path.join(ROOT, name)) for name in names]
     return hashlib.sha256("".join(texts).encode("utf-8")).hexdigest()

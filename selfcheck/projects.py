@@ -89,7 +89,7 @@ def scores(result: pytest.RunResult) -> dict[str, tuple[int, int]]:
 
 
 def part(result: pytest.RunResult, number: str) -> str:
-    """What was said in detail of one kata; nothing where there were no details of it."""
+    """The details of one kata; empty where a run shows none of it."""
     pieces = re.split(r"^(?:-+ (k\d\d) .*-|=+ the board =+)$", result.stdout.str(), flags=re.M)
     return "".join(
         text for name, text in zip(pieces[1::2], pieces[2::2], strict=True) if name == number

@@ -72,7 +72,7 @@ def _applies(mistake: Mistake, source: str) -> bool:
 
 
 def _merged(now: str, before: str, patched: str) -> str:
-    """What git makes of two changes to one text. Raises `RebaseError`."""
+    """Merge two changes to one text as git does. Raises `RebaseError`."""
     with tempfile.TemporaryDirectory(prefix="dojo-rebase-") as folder:
         files = [Path(folder, name) for name in ("now", "before", "patched")]
         for file, text in zip(files, (now, before, patched), strict=True):
@@ -98,7 +98,7 @@ def _before(revision: str, file: Path, root: Path) -> str | None:
 
 
 def check(files: Sequence[Path]) -> list[str]:
-    """What is to be said of each diff that does not apply to its base."""
+    """List a message for each diff that does not apply to its base."""
     said = []
     for file in files:
         try:

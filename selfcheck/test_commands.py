@@ -149,7 +149,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def installed(script: ModuleType) -> list[str]:
-    """What pip was told to install, in order; forgotten after it was asked."""
+    """The arguments that pip was given, in order; reading them clears the list."""
     found = [command[-1] for command in script.ran if "install" in command]
     script.ran.clear()
     return found

@@ -15,7 +15,7 @@ FORBIDDEN = {
     "dojo.doubles": ("dojo.plugin", "dojo.grading"),
     "dojo.plugin": ("dojo.grading",),
 }
-# What is started by a command line, by pytest, or by `python -m`.
+# Modules that are started by a command line, by pytest, or by `python -m`.
 STARTED = {
     "dojo.cli",
     "dojo.plugin.entry",
@@ -75,7 +75,7 @@ def test_there_are_no_cycles():
 
 
 def test_no_module_exists_for_the_tests_alone():
-    """What only a test imports belongs in `selfcheck/`."""
+    """A module that only a test imports belongs in `selfcheck/`."""
     imported = {name for module in FILES for name in imports_of(module)}
     packages = {name for name, file in FILES.items() if file.name == "__init__.py"}
     formats = {name for name in FILES if name.startswith("dojo.grading.formats.")}

@@ -72,7 +72,7 @@ def test_a_text_for_people_is_not_changed(mutated):
 
 
 def test_every_mutant_of_a_reference_is_another_module():
-    """What compiles to the same bytecode is no mutant."""
+    """A change that compiles to the same bytecode is no mutant."""
     file = ROOT / "solutions" / "k01_notification_log" / "app.py"
     sources = [one.source for one in mutants(file)]
 
@@ -90,7 +90,7 @@ def test_three_different_solutions_of_each_kata_are_changed():
 
 
 def test_the_table_shows_survivors_with_their_place_and_diff():
-    """Whoever reads it must find the line."""
+    """A reader must find the line."""
     one = {"kata": "k01_log", "file": "app.py", "line": 7, "operator": "swap", "by": []}
     said = table([one | {"outcome": "survived", "diff": "-a\n+b"}])
 

@@ -41,7 +41,7 @@ def base_and_diff(checkout: Path) -> tuple[Path, Path]:
 
 
 def test_a_diff_follows_its_base(checkout: Path, capsys):
-    """What changed in the base is in the mistake too, and the header stays."""
+    """A change of the base is in the mistake too, and the header stays."""
     base, file = base_and_diff(checkout)
     base.write_text(f"new\n{BASE}".replace("line 10\n", "line ten\nmore\n"))
     assert rebase.main(["--check"], checkout) == 1

@@ -41,7 +41,7 @@ def test_every_spec_is_red_on_the_stub(kata: Kata, trial_of):
 
 @pytest.mark.parametrize("kata", katas())
 def test_the_reference_is_green(kata: Kata, trial_of):
-    """Whoever looks at the solution must see one."""
+    """A reader of the reference must see a solution."""
     trial: Trial = trial_of(kata, SOLUTIONS / kata.name / "app.py")
 
     assert (trial.trouble, said(trial)) == ("", {})
@@ -79,14 +79,21 @@ def test_every_spec_is_failed_by_a_mistake(kata: Kata, trial_of):
     mistakes = sorted((SOLUTIONS / kata.name / "mistakes").glob("*.diff"))
     named = {name for file in mistakes for name in read_mistake(file).caught_by}
 
-    assert len(mistakes) >= 8
+    assert len(mistakes) >= 8, (
+        f"{kata.number} has {len(mistakes)} mistakes and needs 8: add diffs to "
+        f"solutions/{kata.name}/mistakes/"
+    )
     assert sorted(set(trial_of(kata, kata.stub).specs) - named) == []
 
 
 @pytest.mark.parametrize("kata", katas())
 def test_there_are_other_right_solutions(kata: Kata):
     """There is more than one way."""
-    assert len(list((SOLUTIONS / kata.name / "right").glob("*.py"))) >= 3
+    right = list((SOLUTIONS / kata.name / "right").glob("*.py"))
+    assert len(right) >= 3, (
+        f"{kata.number} has {len(right)} right solutions besides its reference and needs 3: add "
+        f"some that differ in kind to solutions/{kata.name}/right/"
+    )
 
 
 def said(trial: Trial) -> dict[str, str]:

@@ -32,7 +32,7 @@ class Trial:
 
 
 def source_of(solution: Path) -> str:
-    """What is in a solution's file; of a mistake's `.diff`, the module that it makes."""
+    """Read a solution's file; of a mistake's `.diff`, the module that it makes."""
     if solution.suffix == mistakes.SUFFIX:
         return mistakes.patched(solution)
     return solution.read_bytes().decode("utf-8", "surrogateescape")
@@ -43,7 +43,7 @@ def run_trial(
 ) -> Trial:
     """Try one solution file: against all specs of its kata, or those named in `specs`.
 
-    There are no controls. What goes wrong with the process is the trial's `trouble`, not an
+    There are no controls. A problem with the process is the trial's `trouble`, not an
     exception.
     """
     source = source_of(solution)
