@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.__main__ import say
 from benchmarks.changes import ROOT, Mutant, mutants
 from dojo.catalogue import Kata, read_catalogue
-from dojo.grading.sandbox.policy import Limits
+from dojo.grading.sandbox.limits import Limits
 from dojo.grading.worker_pool import WorkerPool, worker_pool_for
 from selfcheck.trial import run_trial
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dojo.catalogue import Kata, read_catalogue
-from dojo.grading.sandbox.policy import Limits
+from dojo.grading.sandbox.limits import Limits
 from dojo.grading.worker_pool import WorkerPool, worker_pool_for
 from dojo.mistakes import read_mistake
 from selfcheck.trial import Trial, run_trial

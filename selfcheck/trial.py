@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dojo import mistakes
 from dojo.catalogue import Kata
-from dojo.grading.sandbox.policy import Limits
+from dojo.grading.sandbox.limits import Limits
 from dojo.grading.sandbox.protocol import Job
 from dojo.grading.worker_pool import WorkerPool
 from dojo.plugin.failures import Failure

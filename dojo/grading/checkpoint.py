@@ -1,6 +1,6 @@
-"""The checkpoint of a grading run: what is done, line by line, so that nothing of it is lost.
+"""The checkpoint of a grading run: a file with one line for each graded submission.
 
-It lies beside the results file until these are written, and a later run can go on from it.
+It lies beside the results file until these are written, and a later run can resume from it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from dojo.grading.results import State, SubmissionResult
 
 
 class Checkpoint:
-    """Results of submissions on disk, each found again by name and by a digest of its answers.
+    """The results of submissions on disk, by name and by a digest of the submitted files.
 
-    Only where they are is kept in memory.
+    Only their offsets in the file are kept in memory.
     """
 
-    def __init__(self, file: Path, katas: Sequence[Kata], *, go_on: bool) -> None:
+    def __init__(self, file: Path, katas: Sequence[Kata], *, resume: bool) -> None:
         self.file = file
         self._head = {"katas": [kata.name for kata in katas], "points": [k.points for k in katas]}
-        self._places: dict[tuple[str, str], int] = {}
+        self._offsets: dict[tuple[str, str], int] = {}
         file.parent.mkdir(parents=True, exist_ok=True)
-        if not go_on:
+        if not resume:
             file.unlink(missing_ok=True)
         self._open = self._opened()
 
     def _opened(self) -> IO[bytes]:
-        """Open it, read what is in it, and cut off a last line that is not whole."""
+        """Open the file, read its index, and cut off an incomplete last line."""
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
         opened = os.fdopen(os.open(self.file, flags, 0o644), "r+b")
         end = 0
@@ -46,7 +46,7 @@ class Checkpoint:
                 if number == 0 and entry != self._head:
                     break
                 if number:
-                    self._places[entry["name"], entry["digest"]] = end
+                    self._offsets[entry["name"], entry["digest"]] = end
             except (ValueError, TypeError, KeyError):
                 break
             end += len(line)
@@ -69,38 +69,38 @@ class Checkpoint:
         self._open.close()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
     def __contains__(self, key: tuple[str, str]) -> bool:
-        return key in self._places
+        return key in self._offsets
 
     def add(self, digest: str, result: SubmissionResult) -> None:
-        """Write a result down; what could not be graded is left for the next run to try again."""
+        """Append a result."""
         entry = {"name": result.name, "digest": digest, "result": result.model_dump(mode="json")}
-        place = self._open.seek(0, os.SEEK_END)
+        offset = self._open.seek(0, os.SEEK_END)
         self._open.write(json.dumps(entry).encode() + b"\n")
         self._open.flush()
-        self._places[result.name, digest] = place
+        self._offsets[result.name, digest] = offset
 
     def read(self, keys: Sequence[tuple[str, str]]) -> Iterator[SubmissionResult]:
-        """The results of these submissions, one after the other, in this order."""
+        """Read the results of these submissions, one after the other, in this order."""
         for key in keys:
-            if key in self._places:
-                self._open.seek(self._places[key])
+            if key in self._offsets:
+                self._open.seek(self._offsets[key])
                 entry = json.loads(self._open.readline())
                 yield SubmissionResult.model_validate(entry["result"])
 
-    def forget_the_ungradable(self) -> None:
-        """Take those that could not be graded for not done yet."""
-        for key in list(self._places):
+    def drop_ungradable(self) -> None:
+        """Forget the results that are `ungradable`, so that they are tried again."""
+        for key in list(self._offsets):
             try:
                 state = next(self.read([key])).state
             except (ValidationError, ValueError, KeyError):
                 state = State.UNGRADABLE
             if state is State.UNGRADABLE:
-                del self._places[key]
+                del self._offsets[key]
 
     def discard(self) -> None:
-        """Remove the file: its results are written."""
+        """Remove the file, after its results were written."""
         self._open.close()
         self.file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""`dojo export`: what a class, Gradescope or Classroom 50 gets, and never a solution with it."""
+"""`dojo export`: writes the files for a class, Gradescope or Classroom 50, without solutions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from dojo.catalogue import CatalogueError, Kata
 from dojo.grading.cli import ROOT, UsageError, chosen
-from dojo.grading.progress import tell
+from dojo.grading.progress import notify
 
 WRITTEN, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -30,9 +30,9 @@ NO_DATE = (1980, 1, 1, 0, 0, 0)
 Files = dict[str, bytes]
 
 EPILOG = """\
-A class gets katas, specs and tool in a repository that grades what is pushed (GitHub Actions,
-GitLab CI). Gradescope gets a zip, to be uploaded as the autograder. Classroom 50 gets what belongs
-in CLASSROOM/autograders/ASSIGNMENT. Solutions are in none of them, and nothing is overwritten.
+A class gets a repository with katas, specs and tool, which grades every push (GitHub Actions,
+GitLab CI). Gradescope gets a zip file, to be uploaded as the autograder. Classroom 50 gets the
+folder CLASSROOM/autograders/ASSIGNMENT. None of them has solutions. Nothing is overwritten.
 
 exit codes: 0 written; 2 wrong usage; 3 could not be written; 130 interrupted.
 """
@@ -40,7 +40,7 @@ exit codes: 0 written; 2 wrong usage; 3 could not be written; 130 interrupted.
 
 @dataclass(frozen=True)
 class Kind:
-    """Something that can be exported, and what it is made of; a folder, or a zip file."""
+    """A kind of export: its command, and the files that it writes into a folder or a zip file."""
 
     name: str
     target: str
@@ -53,8 +53,8 @@ def add_to(commands: Any) -> None:
     """Add the command `export` to the command line."""
     export = commands.add_parser(
         "export",
-        help="write what a class or an autograder gets, without solutions",
-        description="Write what a class or an autograder gets, without solutions.",
+        help="write the files for a class or an autograder, without solutions",
+        description="Write the files for a class or an autograder, without solutions.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -74,13 +74,13 @@ def add_to(commands: Any) -> None:
         command.add_argument(
             "--as-it-is",
             action="store_true",
-            help="also where a stub is not the untouched one any more",
+            help="export stubs that were changed, too",
         )
         command.set_defaults(run=partial(run, kind))
 
 
 def run(kind: Kind, asked: argparse.Namespace) -> int:
-    """Export what the command line asks for; what went wrong is told in a line."""
+    """Export what the command line asks for; print an error as one line. The exit code."""
     try:
         target = _free(asked.target, folder=not kind.zipped)
         katas = chosen(asked.kata)
@@ -89,24 +89,24 @@ def run(kind: Kind, asked: argparse.Namespace) -> int:
         files = kind.files(katas)
         _put(target, files, _write_zip if kind.zipped else _write_folder)
     except (UsageError, CatalogueError) as error:
-        tell(f"dojo export: {error}")
+        notify(f"dojo export: {error}")
         return USAGE
     except OSError as error:
-        tell(f"dojo export: {error}: nothing was written")
+        notify(f"dojo export: {error}: nothing was written")
         return FAILED
     except KeyboardInterrupt:
-        tell("interrupted: nothing was written")
+        notify("interrupted: nothing was written")
         return INTERRUPTED
     numbers = ", ".join(kata.number for kata in katas)
     print(f"{asked.target}: {len(files)} files, with {numbers} and no solutions")
     return WRITTEN
 
 
-# ----- what is in it
+# ----- the files
 
 
 def for_class(katas: Sequence[Kata]) -> Files:
-    """The repository that a class gets."""
+    """The files of the repository for a class."""
     return {
         **for_grader(katas),
         ".gitignore": _text(ROOT / ".gitignore"),
@@ -116,12 +116,12 @@ def for_class(katas: Sequence[Kata]) -> Files:
 
 
 def for_gradescope(katas: Sequence[Kata]) -> Files:
-    """What Gradescope unpacks into `/autograder/source`."""
+    """The files that Gradescope unpacks into `/autograder/source`."""
     return _beside_the_grader(katas, PROGRAMS)
 
 
 def for_classroom50(katas: Sequence[Kata]) -> Files:
-    """What Classroom 50 keeps with an assignment, and runs in a learner's checkout."""
+    """The files that Classroom 50 keeps with an assignment and runs in a learner's checkout."""
     return _beside_the_grader(katas, ["autograder.py"])
 
 
@@ -131,7 +131,7 @@ def _beside_the_grader(katas: Sequence[Kata], templates: Iterable[str]) -> Files
 
 
 def for_grader(katas: Sequence[Kata]) -> Files:
-    """What it takes to learn, and to grade: cards, stubs, specs and the tool."""
+    """The files for learning and grading: cards, stubs, specs and the tool."""
     paths = [*(ROOT / name for name in ALWAYS), *_tool()]
     for kata in katas:
         paths += [kata.card, kata.stub, kata.stub.with_name("kata.toml"), kata.spec_file]
@@ -151,12 +151,12 @@ def _tool() -> Iterator[Path]:
 
 
 def _belongs(path: Path) -> bool:
-    """Whether it is a file, and nothing that an editor left there."""
+    """Whether it is a file, and not a backup or lock file of an editor."""
     return path.is_file() and not path.name.startswith((".", "#")) and path.name[-1] != "~"
 
 
 def _text(path: Path) -> bytes:
-    """The content, with the line ends that a shell on Linux can read."""
+    """The content, with the line ends of Linux."""
     return path.read_bytes().replace(b"\r\n", b"\n")
 
 
@@ -170,17 +170,17 @@ def _table(katas: Sequence[Kata]) -> str:
     return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
 
 
-# ----- is it fit to be given away?
+# ----- the check of the stubs
 
 
 def _check_stubs(katas: Sequence[Kata]) -> None:
-    """Refuse stubs that somebody has filled in: a class would get the solution.
+    """Refuse stubs that were filled in: a class would get the solution.
 
     Raises `UsageError`.
     """
     changed = _uncommitted([kata.stub for kata in katas])
     if changed is None:
-        tell("note: no git here can say whether a stub was changed, so they were looked through")
+        notify("note: git is not available here, so only the text of the stubs was checked")
     touched = [
         kata.stub.relative_to(ROOT).as_posix()
         for kata in katas
@@ -188,13 +188,13 @@ def _check_stubs(katas: Sequence[Kata]) -> None:
     ]
     if touched:
         raise UsageError(
-            f"no untouched stub any more: {', '.join(touched)}. Bring it back (`git checkout` "
-            "does), or say --as-it-is to give it away as it is"
+            f"not the original stub any more: {', '.join(touched)}. Restore it with `git checkout`, "
+            "or use --as-it-is to export it as it is"
         )
 
 
 def _uncommitted(paths: Sequence[Path]) -> set[Path] | None:
-    """Those that are not as they were committed; None where there is no git to ask."""
+    """The paths that differ from the last commit; None where git is not available."""
     names = [path.relative_to(ROOT).as_posix() for path in paths]
     status = ["git", "status", "--porcelain", "--no-renames", "--untracked-files=no", "--", *names]
     try:
@@ -219,11 +219,11 @@ def _raises_not_implemented(stub: Path) -> bool:
     return any(name.startswith("NotImplementedError") for name in raised)
 
 
-# ----- writing it down
+# ----- writing
 
 
 def _free(target: Path, *, folder: bool) -> Path:
-    """The whole path of a target, at which nothing is that could be lost.
+    """The absolute path of a target, where nothing would be overwritten.
 
     Raises `UsageError`.
     """
@@ -246,7 +246,7 @@ def _free(target: Path, *, folder: bool) -> Path:
 
 
 def _put(target: Path, files: Files, write: Callable[[Path, Files], None]) -> None:
-    """Write it beside the target and then move it there, whole or not at all."""
+    """Write beside the target and then move it there, so that no half of it is ever there."""
     with tempfile.TemporaryDirectory(prefix=".dojo-export-", dir=target.parent) as beside:
         whole = Path(beside) / "whole"
         write(whole, files)
@@ -263,8 +263,10 @@ def _write_folder(folder: Path, files: Files) -> None:
 
 
 def _write_zip(file: Path, files: Files) -> None:
-    """The same bytes for the same files, whenever and wherever: no dates, and no compression,
-    which differs between versions of zlib."""
+    """Write the same bytes for the same files on every machine.
+
+    There are no dates in it, and no compression, which differs between versions of zlib.
+    """
     with zipfile.ZipFile(file, "x", zipfile.ZIP_STORED) as archive:
         for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name, NO_DATE)
@@ -274,7 +276,7 @@ def _write_zip(file: Path, files: Files) -> None:
 
 
 KINDS = (
-    Kind("class", "TARGET", "the repository that a class gets", for_class),
+    Kind("class", "TARGET", "the repository for a class", for_class),
     Kind("gradescope", "FILE", "the zip that Gradescope grades with", for_gradescope, zipped=True),
     Kind(
         "classroom50",

@@ -1,4 +1,4 @@
-"""What a person sees of grading: a bar on a terminal, plain lines in a log, a table at the end."""
+"""The output of grading for people: a progress bar or plain lines, and a table at the end."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from dojo.grading.results import Isolation, KataResult, State, SubmissionResult
+from dojo.grading.results import KataResult, State, SubmissionResult
 
 COLOURS = {"green": "green", "red": "red", "amber": "yellow", "grey": "bright_black"}
 WORDS = {State.GRADED: "", State.TAMPERED: "tampered", State.UNGRADABLE: "could not be graded"}
 FAILED = 8
 
 
-def tell(text: str) -> None:
-    """A line on the standard error, which results are never written to."""
+def notify(text: str) -> None:
+    """Print a line to the standard error, which results are never written to."""
     print(text, file=sys.stderr, flush=True)
 
 
 class Progress:
-    """How far it has come: a bar where a person looks, else a line a submission."""
+    """The progress of grading: a bar on a terminal, else a line for each submission."""
 
     def __init__(self, total: int, so_far: Callable[[], int]) -> None:
         self._total = total
@@ -47,7 +47,7 @@ class Progress:
             self._task = self._bar.add_task("grading", total=self._total)
             self._bar.update(self._task, completed=self._so_far())
         elif self._so_far():
-            tell(f"{self._so_far()} of {self._total} were graded before")
+            notify(f"{self._so_far()} of {self._total} were graded before")
         return self
 
     def __exit__(
@@ -60,15 +60,16 @@ class Progress:
             self._bar.stop()
 
     def done(self, result: SubmissionResult) -> None:
+        """Show that a submission is graded."""
         if self._bar is not None:
             self._bar.update(self._task, completed=self._so_far(), description=result.name[:30])
         elif self._total > 1:
             word = f", {WORDS[result.state]}" if WORDS[result.state] else ""
-            tell(f"[{self._so_far()}/{self._total}] {result.name}: {_score(result)}{word}")
+            notify(f"[{self._so_far()}/{self._total}] {result.name}: {_score(result)}{word}")
 
 
-def show(submissions: Callable[[], Iterator[SubmissionResult]], isolation: Isolation) -> None:
-    """The results as a table; with one submission, what was wrong with it too."""
+def show(submissions: Callable[[], Iterator[SubmissionResult]]) -> None:
+    """Print the results as a table; of a single submission also the failures."""
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     first = next(submissions(), None)
     if first is None:

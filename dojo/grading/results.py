@@ -1,6 +1,6 @@
 """The results of grading: one model, from which every format is made.
 
-`results.schema.json` beside this file describes what it looks like as JSON.
+`results.schema.json` beside this file describes its JSON.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Points = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class ResultsFileError(Exception):
-    """A file that holds no results; the message names the file, and what is wrong with it."""
+    """A file that holds no results; the message names the file and the error."""
 
 
 class State(StrEnum):
-    """How grading went.
+    """The state of grading.
 
-    `ungradable` is the grader's or the machine's fault, and never a zero.
+    `ungradable` means that the grader or the machine failed; it is never a score of 0.
     """
 
     GRADED = "graded"
@@ -45,10 +45,11 @@ class _Model(BaseModel):
 
 
 class SpecResult(_Model):
-    """How one spec went.
+    """The result of one spec.
 
-    `points` is what it is worth, `line` the line of the answer that it points at (0: the whole
-    file), `message` is empty where it passed, `printed` is what the answer printed, shortened.
+    `points` is what a pass is worth. `line` is the line of the solution that the failure points at
+    (0: the whole file). `message` is empty where the spec passed. `printed` is the output of the
+    solution, shortened. `seconds` is the duration.
     """
 
     id: str = Field(min_length=1)
@@ -63,9 +64,10 @@ class SpecResult(_Model):
 
 
 class KataResult(_Model):
-    """How one kata went; `file` is the answer within the submission, with `/` in its name.
+    """The result of one kata.
 
-    `cause` says in a line why it is `tampered` or `ungradable`; `evidence` is for a human to read.
+    `file` is the path of the solution within the submission, with `/`. `cause` is one line, the
+    reason for `tampered` or `ungradable`. `evidence` is for a person to read.
     """
 
     kata: str = Field(min_length=1)
@@ -91,11 +93,12 @@ class KataResult(_Model):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def max_score(self) -> float:
+        """The points of all specs."""
         return total(spec.points for spec in self.specs)
 
 
 class SubmissionResult(_Model):
-    """How one submission went, kata by kata."""
+    """The result of one submission, by kata."""
 
     name: str = Field(min_length=1)
     seconds: float = Field(default=0.0, ge=0)
@@ -114,7 +117,7 @@ class SubmissionResult(_Model):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def cause(self) -> str:
-        """In a line, why it is not simply graded."""
+        """One line, the reason for a state other than `graded`."""
         causes = [f"{k.kata}: {k.cause}" for k in self.katas if k.state is self.state and k.cause]
         return "" if self.state is State.GRADED else "; ".join(dict.fromkeys(causes))
 
@@ -128,37 +131,38 @@ class SubmissionResult(_Model):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def max_score(self) -> float:
+        """The points of all katas."""
         return total(kata.max_score for kata in self.katas)
 
     @property
     def percent(self) -> float | None:
-        """The score in percent of what could be had, from 0 to 100; None where there is none."""
+        """The score in percent of `max_score`, from 0 to 100; None where there is no score."""
         if self.score is None:
             return None
         return round(100 * self.score / self.max_score, 2) if self.max_score else 0.0
 
 
 class Isolation(_Model):
-    """How the answers were kept apart: what was in force, and what this machine does not have."""
+    """How solutions were isolated: what was in force, and what the machine does not have."""
 
     in_force: list[str] = []
     missing: list[str] = []
 
 
 class Results(_Model):
-    """Everything that one run of the grader found out."""
+    """The results of one run of the grader."""
 
     version: Literal[1] = VERSION
     isolation: Isolation = Isolation()
     submissions: list[SubmissionResult] = []
 
     def text(self) -> str:
-        """All of it as JSON, for people's eyes too."""
+        """The results as indented JSON."""
         return "".join(as_json(self.isolation, self.submissions))
 
     @classmethod
     def read(cls, file: Path) -> Results:
-        """Read what `as_json` gave.
+        """Read a file that `as_json` gave.
 
         Raises `ResultsFileError`.
         """
@@ -191,7 +195,7 @@ def _indented(model: BaseModel, depth: int) -> str:
 
 
 def schema() -> dict[str, object]:
-    """What the JSON of `Results` looks like, as JSON Schema (draft 2020-12)."""
+    """The JSON Schema of `Results` (draft 2020-12)."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Results.model_json_schema(mode="serialization"),
@@ -199,7 +203,7 @@ def schema() -> dict[str, object]:
 
 
 def write_whole(file: Path, pieces: Iterable[str]) -> None:
-    """Write a file so that whoever reads it sees the old one or the new one, and no half of it."""
+    """Replace a file at once: a reader sees the old content or the new, and no half of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -211,12 +215,12 @@ def write_whole(file: Path, pieces: Iterable[str]) -> None:
 
 
 def total(points: Iterable[float]) -> float:
-    """A sum of points, to the hundredth."""
+    """The sum of points, rounded to hundredths."""
     return round(sum(points), 2)
 
 
 def spread(points: int, count: int) -> list[float]:
-    """`points` over `count` specs, in hundredths, so that their sum is exactly `points`."""
+    """Distribute `points` over `count` specs, in hundredths; the sum is exactly `points`."""
     hundredths = [round(100 * points * n / count) for n in range(count + 1)]
     return [(after - before) / 100 for before, after in itertools.pairwise(hundredths)]
 
@@ -224,7 +228,7 @@ def spread(points: int, count: int) -> list[float]:
 def nothing_passed(
     kata: Kata, specs: Sequence[tuple[str, str]], file: str, message: str
 ) -> KataResult:
-    """A kata none of whose specs (id and title) passed, all for the same reason."""
+    """The result of a kata whose specs (id and title) all failed for the same reason."""
     return KataResult(
         kata=kata.name,
         title=kata.title,

@@ -1,4 +1,4 @@
-"""Where in a solution a route is written, for results that point at a line of it."""
+"""Finds the line of a route in a solution, so that a result can point at it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
-Place = tuple[str, str, int]
+Route = tuple[str, str, int]
 
 
-def routes(source: bytes) -> list[Place]:
+def routes(source: bytes) -> list[Route]:
     """The method, the path and the line of each function that is decorated as a route."""
     try:
         tree = ast.parse(source)
@@ -37,7 +37,7 @@ def _route(decorator: ast.expr) -> Iterator[tuple[str, str]]:
         yield decorator.func.attr.upper(), str(decorator.args[0].value)
 
 
-def asked_for(timeline: Sequence[str], places: Sequence[Any]) -> int:
+def asked_for(timeline: Sequence[str], routes: Sequence[Any]) -> int:
     """The line of the route that the first request of a timeline went to; 0 where none fits."""
     for row in timeline:
         words = row.removeprefix(">").split()
@@ -45,7 +45,7 @@ def asked_for(timeline: Sequence[str], places: Sequence[Any]) -> int:
             words = words[1:]
         if len(words) >= 3 and words[0] == "request":
             asked = words[2].split("/")
-            for method, path, line in places:
+            for method, path, line in routes:
                 if method == words[1] and _fits(str(path).split("/"), asked):
                     return int(line)
             return 0

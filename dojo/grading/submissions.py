@@ -1,4 +1,4 @@
-"""Submissions, and the only thing that is taken from one: its declared answer files."""
+"""Finds submissions, and reads from each the files `kNN_name/app.py` and nothing else."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 
 from dojo.catalogue import Kata
 
-LIMIT = 1_000_000
-NAME = 120
+LIMIT = 1_000_000  # bytes of one file
+NAME = 120  # characters
 
 
 class SubmissionsNotFoundError(Exception):
-    """Nothing that could be graded was named; the message says what was looked for."""
+    """No submissions at the given paths; the message says what was looked for."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer to one kata, as it was taken: its bytes, or why there are none.
+class SubmittedFile:
+    """The submitted solution of one kata: its bytes, or the reason why there are none.
 
-    `missing` says that it simply is not there, `refused` that it is something that is not taken,
-    and `trouble` that this machine could not read it.
+    `path` is relative to the submission. `missing` means that there is no such file, `refused`
+    that it is a link or no regular file, and `trouble` that this machine could not read it.
     """
 
-    file: str
+    path: str
     source: bytes | None = None
     missing: bool = False
     refused: str = ""
@@ -36,45 +36,45 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class HandedIn:
-    """A submission as it was taken: its name, and its answers by kata."""
+class SubmittedFiles:
+    """The content of a submission when it was read: its name, and its files by kata."""
 
     name: str
-    answers: dict[str, Answer]
+    files: dict[str, SubmittedFile]
 
     @property
     def digest(self) -> str:
-        """What tells one set of answers from another."""
-        seal = hashlib.sha256()
-        for kata in sorted(self.answers):
-            answer = self.answers[kata]
-            why = f"{answer.missing} {answer.refused} {answer.trouble}"
-            for part in (kata.encode(), answer.file.encode(), answer.source or b"", why.encode()):
-                seal.update(len(part).to_bytes(8) + part)
-        return seal.hexdigest()
+        """A hash of the content of all files."""
+        digest = hashlib.sha256()
+        for kata in sorted(self.files):
+            file = self.files[kata]
+            why = f"{file.missing} {file.refused} {file.trouble}"
+            for part in (kata.encode(), file.path.encode(), file.source or b"", why.encode()):
+                digest.update(len(part).to_bytes(8) + part)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What somebody handed in: a checkout that has a `katas/`, or a folder laid out like it."""
+    """A submission on disk: a checkout that has a `katas/`, or a folder laid out like it."""
 
     name: str
     path: Path
     linked: bool = False
 
-    def hand_in(self, katas: Iterable[Kata]) -> HandedIn:
-        """Take its answers, as they are now."""
-        return HandedIn(self.name, self.answers(katas))
+    def read(self, katas: Iterable[Kata]) -> SubmittedFiles:
+        """Read its files as they are now."""
+        return SubmittedFiles(self.name, self.files(katas))
 
-    def answers(self, katas: Iterable[Kata]) -> dict[str, Answer]:
-        """The answer files that it has, by kata, read without following any link."""
+    def files(self, katas: Iterable[Kata]) -> dict[str, SubmittedFile]:
+        """The submitted file of each kata, read without following links."""
         katas = list(katas)
         if self.linked:
             why = f"{self.name} is a link to a folder: it was not followed"
-            return {kata.name: Answer(f"{kata.name}/app.py", refused=why) for kata in katas}
-        nested = not any(_is_there(self.path / kata.name / "app.py") for kata in katas)
-        start = ("katas",) if nested and _is_there(self.path / "katas") else ()
-        return {kata.name: take(self.path, (*start, kata.name, "app.py")) for kata in katas}
+            return {kata.name: SubmittedFile(f"{kata.name}/app.py", refused=why) for kata in katas}
+        nested = not any(_exists(self.path / kata.name / "app.py") for kata in katas)
+        start = ("katas",) if nested and _exists(self.path / "katas") else ()
+        return {kata.name: read_file(self.path, (*start, kata.name, "app.py")) for kata in katas}
 
 
 def gather(paths: Sequence[Path], each: Sequence[Path]) -> list[Submission]:
@@ -110,7 +110,7 @@ def gather(paths: Sequence[Path], each: Sequence[Path]) -> list[Submission]:
 
 
 def _named(found: Iterable[tuple[Path, bool]]) -> list[Submission]:
-    """Give each a name of its own: its folder's, or its path's where that is taken."""
+    """Give each a unique name: that of its folder, or its path where that is taken."""
     named: dict[str, Submission] = {}
     for path, linked in found:
         whole = Path(os.path.abspath(path))
@@ -122,7 +122,7 @@ def _named(found: Iterable[tuple[Path, bool]]) -> list[Submission]:
 
 
 def shown(name: str) -> str:
-    """A name as it may be shown anywhere: no control characters, no bytes that are not text."""
+    """A name that can be shown anywhere: without control characters and undecodable bytes."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     if len(clean) <= NAME:
@@ -132,8 +132,10 @@ def shown(name: str) -> str:
 
 
 def shard(submissions: Sequence[Submission], number: int, count: int) -> list[Submission]:
-    """The part `number` (from 1) of `count`, by the name of a submission alone, so that it stays
-    the same whoever else hands in."""
+    """The part `number` (from 1) of `count` parts.
+
+    The name of a submission alone decides, so later submissions do not move the others.
+    """
     return [
         submission
         for submission in submissions
@@ -142,7 +144,7 @@ def shard(submissions: Sequence[Submission], number: int, count: int) -> list[Su
     ]
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         path.lstat()
     except (OSError, ValueError):
@@ -150,26 +152,26 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def take(root: Path, parts: tuple[str, ...]) -> Answer:
-    """Read `root/parts…` as a regular file of at most 1 MB, and no part of the way a link."""
+def read_file(root: Path, parts: tuple[str, ...]) -> SubmittedFile:
+    """Read `root/parts…`, a regular file of at most 1 MB; no part of the path may be a link."""
     name = "/".join(parts)
     try:
         content = (_read_below if os.open in os.supports_dir_fd else _read_by_path)(root, parts)
     except _RefusedError as refused:
-        return Answer(name, refused=f"{name} {refused}: it was not taken")
+        return SubmittedFile(name, refused=f"{name} {refused}: it was not read")
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return Answer(name, missing=True)
-        return Answer(name, trouble=f"{name} could not be read: {error.strerror}")
-    return Answer(name, source=content)
+            return SubmittedFile(name, missing=True)
+        return SubmittedFile(name, trouble=f"{name} could not be read: {error.strerror}")
+    return SubmittedFile(name, source=content)
 
 
 class _RefusedError(Exception):
-    """What is not taken from a submission."""
+    """A file that is not read from a submission; the message says why."""
 
 
 def _read_below(root: Path, parts: tuple[str, ...]) -> bytes:
-    """Go down step by step, each seen from the one before, so that nothing can be swapped."""
+    """Open each folder relative to the one before, so that none can be swapped meanwhile."""
     opened = [os.open(root, os.O_RDONLY | os.O_DIRECTORY)]
     try:
         for part in parts[:-1]:
@@ -187,7 +189,7 @@ def _read_below(root: Path, parts: tuple[str, ...]) -> bytes:
 
 
 def _read_by_path(root: Path, parts: tuple[str, ...]) -> bytes:
-    """The same where there is no opening below a folder (Windows)."""
+    """Read where a folder cannot be opened relative to another (Windows)."""
     path = root
     for number, part in enumerate(parts, 1):
         path /= part

@@ -1,4 +1,4 @@
-"""The worker_pool: keeps a warm worker alive, hands it answers, and survives what they do to it."""
+"""The worker pool: keeps a fork server running, gives it jobs, and restarts it if it dies."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -20,40 +20,42 @@ from typing import Any, cast
 
 from dojo.catalogue import Kata
 from dojo.grading.results import Isolation
-from dojo.grading.sandbox.policy import Limits
-from dojo.grading.sandbox.protocol import Job, Said, receive, send
-from dojo.grading.sandbox.supervisor import Ear, plan, remove, used_up
+from dojo.grading.sandbox.limits import Limits
+from dojo.grading.sandbox.listener import Listener, plan
+from dojo.grading.sandbox.protocol import Job, JobReport, receive_message, send_message
+from dojo.grading.sandbox.supervisor import remove, time_used_up
+from dojo.grading.shared_lock import SharedLock
 
-READY = 60.0
-PATIENCE = 20.0
+READY = 60.0  # seconds for the start of a fork server
+PATIENCE = 20.0  # seconds beyond the time limit of a job
 
 Specs = list[tuple[str, str]]
 
 
 class GradingError(Exception):
-    """The grader does not work on this machine; the message says why, and what to do."""
+    """The grader does not work on this machine; the message says why and what to do."""
 
 
 class WorkerPool:
-    """Hands jobs from any number of threads to one worker, which forks for each.
+    """Gives jobs from any number of threads to one fork server, which forks for each.
 
-    `specs` are the id and the title of each spec that must report, by kata. Without `walls` it
-    does as it does on systems that have none.
+    `specs` are the id and the title of each spec that must report, by kata. Without
+    `use_namespaces` it works as on systems without namespaces.
     """
 
     def __init__(
         self, root: Path, katas: Sequence[Kata], limits: Limits, hidden: tuple[Path, ...] = ()
     ) -> None:
         self.root = root
-        self.walls = True
+        self.use_namespaces = True
         self.katas = katas
         self.limits = limits
         self.hidden = hidden
         self.isolation = Isolation()
         self.specs: dict[str, Specs] = {}
         self._lock = threading.Lock()
-        self._crowd = _Crowd()
-        self._worker: subprocess.Popen[bytes] | None = None
+        self._running = SharedLock()
+        self._server: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._scratch = Path(tempfile.mkdtemp(prefix="dojo-grade-"))
         self._scratch.chmod(0o755)
@@ -79,43 +81,43 @@ class WorkerPool:
             self._stop()
         remove(self._scratch)
 
-    def run(self, job: Job) -> Said:
-        """Have a job done; where the worker dies over it, once more and with no other beside it."""
-        with self._crowd.one_of_many():
-            said = self._run(job)
-        if said is None:
-            with self._crowd.alone():
-                said = self._run(job)
-        if said is not None:
-            return said
+    def run(self, job: Job) -> JobReport:
+        """Run a job; if the fork server dies meanwhile, run it again with no other job beside."""
+        with self._running.shared():
+            report = self._run(job)
+        if report is None:
+            with self._running.exclusive():
+                report = self._run(job)
+        if report is not None:
+            return report
         if self.isolation.missing:
-            return Said(ended="the grader's worker ended with it, twice")
-        return Said(trouble="the grader's worker died over it, twice")
+            return JobReport(ended="the grader's fork server ended with it, twice")
+        return JobReport(trouble="the grader's fork server died during this job, twice")
 
-    def _room(self) -> Path:
-        """A new empty folder that all may look into."""
-        room = Path(tempfile.mkdtemp(prefix="cell-", dir=self._scratch))
-        room.chmod(0o755)
-        return room
+    def _new_folder(self) -> Path:
+        """A new empty folder that every user may read."""
+        folder = Path(tempfile.mkdtemp(prefix="sandbox-", dir=self._scratch))
+        folder.chmod(0o755)
+        return folder
 
-    def _first(self, scratch: Path, katas: Sequence[Kata]) -> dict[str, Any]:
-        """What a worker is told first of all."""
+    def _settings(self, scratch: Path, katas: Sequence[Kata]) -> dict[str, Any]:
+        """The first message to a fork server."""
         return {
             "root": str(self.root),
             "scratch": str(scratch),
             "hidden": [str(path) for path in self.hidden],
             "limits": asdict(self.limits),
-            "walls": self.walls,
+            "namespaces": self.use_namespaces,
             "specs": [str(kata.spec_file) for kata in katas],
         }
 
     def _start(self) -> None:
-        """Start a worker, and wait until it is warm."""
+        """Start a fork server, and wait until it has collected the specs."""
         ours, theirs = socket.socketpair()
-        scratch = self._room()
-        log = self._scratch / "worker.log"
+        scratch = self._new_folder()
+        log = self._scratch / "fork-server.log"
         with theirs, log.open("wb") as errors:
-            self._worker = subprocess.Popen(
+            self._server = subprocess.Popen(
                 [*_PYTHON, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 cwd=scratch,
@@ -128,20 +130,20 @@ class WorkerPool:
         self._socket = ours
         ours.settimeout(READY)
         try:
-            send(ours, self._first(scratch, self.katas))
-            isolation, _ = receive(ours)
-            specs, _ = receive(ours)
+            send_message(ours, self._settings(scratch, self.katas))
+            isolation, _ = receive_message(ours)
+            specs, _ = receive_message(ours)
         except OSError:
             isolation = specs = None
         ours.settimeout(PATIENCE)
         if isolation is None or specs is None:
             self._stop()
-            raise GradingError(f"the worker does not start: {_last_words(log)}")
-        self._learn(isolation | specs)
+            raise GradingError(f"the fork server does not start: {_end_of(log)}")
+        self._configure(isolation | specs)
 
-    def _learn(self, told: dict[str, Any]) -> None:
-        self.isolation = Isolation.model_validate(told)
-        self.specs = {kata: [(i, title) for i, title in s] for kata, s in told["specs"].items()}
+    def _configure(self, known: dict[str, Any]) -> None:
+        self.isolation = Isolation.model_validate(known)
+        self.specs = {kata: [(i, title) for i, title in s] for kata, s in known["specs"].items()}
         lacking = [kata.name for kata in self.katas if not self.specs.get(kata.name)]
         if lacking:
             self._stop()
@@ -150,19 +152,19 @@ class WorkerPool:
     def _stop(self) -> None:
         if self._socket is not None:
             self._socket.close()
-        if self._worker is not None:
+        if self._server is not None:
             with suppress(OSError):
-                self._worker.kill()
-            self._worker.wait()
-        self._worker = self._socket = None
+                self._server.kill()
+            self._server.wait()
+        self._server = self._socket = None
 
-    def _run(self, job: Job) -> Said | None:
-        """None where the worker did not survive."""
+    def _run(self, job: Job) -> JobReport | None:
+        """Run a job once; None where the fork server died."""
         reading, writing = os.pipe()
         job_pipe, job_writing = os.pipe()
         try:
             try:
-                worker = self._hand_over((job_pipe, writing))
+                server = self._submit((job_pipe, writing))
             except BaseException:
                 os.close(job_writing)
                 raise
@@ -171,7 +173,7 @@ class WorkerPool:
                 os.close(job_pipe)
             with suppress(BrokenPipeError), os.fdopen(job_writing, "wb") as to:
                 to.write(json.dumps(job.write()).encode())
-            timer = threading.Timer(job.limits.seconds + PATIENCE, worker.kill)
+            timer = threading.Timer(job.limits.seconds + PATIENCE, server.kill)
             timer.start()
             try:
                 with os.fdopen(os.dup(reading), "rb") as pipe:
@@ -179,40 +181,40 @@ class WorkerPool:
             finally:
                 timer.cancel()
         except (OSError, GradingError) as error:
-            return Said(trouble=f"the grader's worker could not be reached: {error}")
+            return JobReport(trouble=f"the grader's fork server could not be reached: {error}")
         finally:
             os.close(reading)
         try:
-            return Said.read(json.loads(content))
+            return JobReport.read(json.loads(content))
         except ValueError:
             return None
 
-    def _hand_over(self, pipes: tuple[int, int]) -> subprocess.Popen[bytes]:
+    def _submit(self, pipes: tuple[int, int]) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
                 raise GradingError("the grader was stopped")
-            if self._worker is None or self._worker.poll() is not None:
+            if self._server is None or self._server.poll() is not None:
                 self._stop()
                 self._start()
-            send(cast(socket.socket, self._socket), {}, pipes)
-            return cast("subprocess.Popen[bytes]", self._worker)
+            send_message(cast(socket.socket, self._socket), {}, pipes)
+            return cast("subprocess.Popen[bytes]", self._server)
 
 
 class SpawningWorkerPool(WorkerPool):
-    """The same where there is no fork: each job gets a worker of its own, which is slower."""
+    """The same for systems without fork: each job starts its own Python, which is slower."""
 
     def _start(self) -> None:
-        scratch = self._room()
-        log = self._scratch / "worker.log"
+        scratch = self._new_folder()
+        log = self._scratch / "fork-server.log"
         with log.open("wb") as errors:
-            worker = self._spawn(scratch, errors)
-            told, _ = worker.communicate(
-                json.dumps(self._first(scratch, self.katas)).encode() + b"\n"
+            process = self._spawn(scratch, errors)
+            known, _ = process.communicate(
+                json.dumps(self._settings(scratch, self.katas)).encode() + b"\n"
             )
         try:
-            self._learn(json.loads(told))
+            self._configure(json.loads(known))
         except ValueError:
-            raise GradingError(f"the worker does not start: {_last_words(log)}") from None
+            raise GradingError(f"the fork server does not start: {_end_of(log)}") from None
 
     def _spawn(self, scratch: Path, errors: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -225,45 +227,45 @@ class SpawningWorkerPool(WorkerPool):
             start_new_session=True,
         )
 
-    def _run(self, job: Job) -> Said | None:
-        scratch = self._room()
-        said = Said()
+    def _run(self, job: Job) -> JobReport | None:
+        scratch = self._new_folder()
+        report = JobReport()
         key = secrets.token_bytes(32)
         katas = [kata for kata in self.katas if kata.name == job.kata]
-        message = self._first(scratch, katas) | {"job": job.write(), "key": key.hex()}
-        worker = self._spawn(scratch, subprocess.DEVNULL)
+        message = self._settings(scratch, katas) | {"job": job.write(), "key": key.hex()}
+        process = self._spawn(scratch, subprocess.DEVNULL)
 
         def stop() -> None:
-            said.ended = used_up(job)
-            _kill_all(worker)
+            report.ended = time_used_up(job)
+            _kill_all(process)
 
         timer = threading.Timer(job.limits.seconds + READY / 4, stop)
         timer.start()
         try:
             with (
                 suppress(OSError),
-                cast(Any, worker.stdin) as to,
-                cast(Any, worker.stdout) as said_,
+                cast(Any, process.stdin) as to,
+                cast(Any, process.stdout) as messages,
             ):
 
-                def answer(text: bytes) -> None:
+                def reply(text: bytes) -> None:
                     to.write(text)
                     to.flush()
 
                 specs = [name for name, _ in self.specs[job.kata]]
                 if job.specs:
                     specs = [name for name in specs if name.partition("::")[2] in job.specs]
-                ear = Ear(key, said, plan(specs, job), answer)
-                answer(json.dumps(message).encode() + b"\n")
-                while not ear.done:
-                    ear.hear(said_.read1(1 << 16))
+                listener = Listener(key, report, plan(specs, job), reply)
+                reply(json.dumps(message).encode() + b"\n")
+                while not listener.done:
+                    listener.feed(messages.read1(1 << 16))
         finally:
             timer.cancel()
-            _kill_all(worker)
+            _kill_all(process)
             remove(scratch)
-        if not said.ended:
-            said.ended = f"its process ended with exit code {worker.returncode}"
-        return said
+        if not report.ended:
+            report.ended = f"its process ended with exit code {process.returncode}"
+        return report
 
 
 _PYTHON = [sys.executable, "-P", "-m", "dojo.grading.sandbox.fork_server"]
@@ -272,65 +274,30 @@ _PYTHON = [sys.executable, "-P", "-m", "dojo.grading.sandbox.fork_server"]
 def worker_pool_for(
     root: Path, katas: Sequence[Kata], limits: Limits, hidden: tuple[Path, ...] = ()
 ) -> WorkerPool:
-    """The worker_pool that works on this machine."""
+    """The kind of worker pool that works on this machine."""
     kind = WorkerPool if hasattr(os, "fork") else SpawningWorkerPool
     return kind(root, katas, limits, hidden)
 
 
-class _Crowd:
-    """Many at the same time, or one that is alone."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._inside = 0
-        self._wanted = 0
-
-    @contextmanager
-    def one_of_many(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: self._inside >= 0 and not self._wanted)
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._changed:
-            self._wanted += 1
-            self._changed.wait_for(lambda: self._inside == 0)
-            self._inside = -1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside = 0
-                self._wanted -= 1
-                self._changed.notify_all()
-
-
-def _kill_all(worker: subprocess.Popen[bytes]) -> None:
-    """End a worker and, where there are process groups, what it has started."""
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    """End a process and, where there are process groups, all that it has started."""
     if hasattr(os, "killpg"):
         with suppress(OSError):
-            os.killpg(worker.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
     with suppress(OSError):
-        worker.kill()
-    worker.wait()
+        process.kill()
+    process.wait()
 
 
-def _last_words(log: Path) -> str:
+def _end_of(log: Path) -> str:
     with suppress(OSError):
-        said = " ".join(log.read_text(encoding="utf-8", errors="replace").split())
-        return said[-300:] or "it said nothing"
-    return "it said nothing"
+        text = " ".join(log.read_text(encoding="utf-8", errors="replace").split())
+        return text[-300:] or "its log is empty"
+    return "it has no log"
 
 
 def _environment() -> dict[str, str]:
-    """What the worker, and so every answer, may see of the grader's environment."""
+    """The environment of the fork server, without the secrets of the grader's."""
     kept = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT", "TEMP", "TMP", "VIRTUAL_ENV")
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},

@@ -1,7 +1,8 @@
-"""Attacks on the grader: each is contained, gets no point, and harms nobody else's verdict.
+"""Attacks on the grader: each is contained, gets no points, and changes no other verdict.
 
-Those that are an answer are files in `attacks/`, whose docstrings say what must come of them; those
-that are a whole submission are built here. All are graded together, with honest ones in between.
+Attacks by a solution are files in `attacks/`, in folders by what they try; their docstrings state
+the expected result. Attacks by a whole submission are built here. All are graded together, with
+honest ones in between.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import pytest
 from selfcheck.projects import KATA, RIGHT, ROOT
 
 FOLDER = Path(__file__).parent / "attacks"
-ATTACKS = sorted(file for file in FOLDER.glob("*.py") if file.stem != "kit")
+ATTACKS = sorted(FOLDER.glob("*/*.py"), key=lambda file: file.stem)
 STUB = (ROOT / "katas" / KATA / "app.py").read_text(encoding="utf-8")
 SOLUTIONS = ROOT / "solutions"
 HONEST = "-then-an-honest-one"
@@ -41,38 +42,38 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="the attacks are writ
 
 @dataclass
 class Host:
-    """What an attack must not reach: doors that stand open on this machine, and its folders."""
+    """The targets that an attack must not reach: open servers on this machine, and its folders."""
 
     folder: Path
-    doors: dict[str, socket.socket] = field(default_factory=dict)
+    servers: dict[str, socket.socket] = field(default_factory=dict)
 
     def open(self, name: str, family: int, kind: int, address: Any) -> None:
-        door = socket.socket(family, kind)
-        door.bind(address)
-        door.setblocking(False)
+        server = socket.socket(family, kind)
+        server.bind(address)
+        server.setblocking(False)
         if kind == socket.SOCK_STREAM:
-            door.listen()
-        self.doors[name] = door
+            server.listen()
+        self.servers[name] = server
 
-    def told(self, file: Path) -> str:
-        """The source of an attack, which knows all about this machine."""
+    def source(self, file: Path) -> str:
+        """The source of an attack, with the addresses of this machine filled in."""
         words = {"@ROOT@": str(ROOT), "@FOLDER@": str(self.folder)}
-        for name, door in self.doors.items():
-            address = door.getsockname()
+        for name, server in self.servers.items():
+            address = server.getsockname()
             known = address[1] if isinstance(address, tuple) else os.fsdecode(address)
             words[f"@{name}@"] = str(known).lstrip("\0")
-        source = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
         for word, meaning in words.items():
-            source = source.replace(word, meaning)
+            text = text.replace(word, meaning)
         kit = (FOLDER / "kit.py").read_text(encoding="utf-8")
-        return re.sub(r"^from kit import .*\n", lambda _: kit, source, flags=re.MULTILINE)
+        return re.sub(r"^from kit import .*\n", lambda _: kit, text, flags=re.MULTILINE)
 
     def visited(self) -> list[str]:
-        """The doors that somebody has come through."""
+        """The servers that an attack has connected to."""
         found = []
-        for name, door in self.doors.items():
+        for name, server in self.servers.items():
             with suppress(BlockingIOError):
-                door.accept() if door.type == socket.SOCK_STREAM else door.recv(1)
+                server.accept() if server.type == socket.SOCK_STREAM else server.recv(1)
                 found.append(name)
         return found
 
@@ -80,11 +81,11 @@ class Host:
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     host = Host(tmp_path_factory.mktemp("attacks"))
-    name = f"/tmp/dojo-door-{os.getpid()}"
+    name = f"/tmp/dojo-server-{os.getpid()}"
     with ExitStack() as stack:
         # Some of what attacks make is too deep for Python's own way to remove it.
         stack.callback(subprocess.run, ["rm", "-rf", host.folder])
-        stack.callback(lambda: [door.close() for door in host.doors.values()])
+        stack.callback(lambda: [server.close() for server in host.servers.values()])
         host.open("TCP", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         host.open("UDP", socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
         host.open("UNIX", socket.AF_UNIX, socket.SOCK_STREAM, name)
@@ -96,17 +97,19 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 @dataclass
 class Batch:
-    """What came of grading with one command."""
+    """The outcome of one grading command."""
 
     code: int
-    said: str
+    output: str
     results: dict[str, Any]
     left_behind: list[str]
 
     @property
-    def walls(self) -> bool:
-        """Whether each answer had a network, a process tree and a file system of its own."""
-        return any("a network of its own" in what for what in self.results["isolation"]["in_force"])
+    def namespaces(self) -> bool:
+        """Whether each solution had a network, a process tree and a file system of its own."""
+        return any(
+            "a network of its own" in entry for entry in self.results["isolation"]["in_force"]
+        )
 
     @property
     def submissions(self) -> list[dict[str, Any]]:
@@ -118,7 +121,7 @@ class Batch:
 
     def __getitem__(self, name: str) -> dict[str, Any]:
         found = [entry for entry in self.submissions if entry["name"] == name]
-        assert len(found) == 1, f"{name} is there {len(found)} times: {self.said[-2000:]}"
+        assert len(found) == 1, f"{name} is there {len(found)} times: {self.output[-2000:]}"
         return found[0]
 
 
@@ -146,10 +149,10 @@ def grade(
         timeout=PATIENCE,
         preexec_fn=first,
     )
-    said = done.stdout.decode(errors="replace")
-    assert out.is_file(), f"no results were written: {said[-4000:]}"
+    output = done.stdout.decode(errors="replace")
+    assert out.is_file(), f"no results were written: {output[-4000:]}"
     results = json.loads(out.read_text(encoding="utf-8"), parse_constant=_no_number)
-    return Batch(done.returncode, said, results, left_behind(scratch))
+    return Batch(done.returncode, output, results, left_behind(scratch))
 
 
 def _no_number(name: str) -> None:
@@ -157,7 +160,7 @@ def _no_number(name: str) -> None:
 
 
 def left_behind(scratch: Path) -> list[str]:
-    """Files of the grader's own that it forgot, and processes of it that go on."""
+    """Files that the grader did not remove, and processes of it that still run."""
     found = [str(path) for path in scratch.iterdir()]
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
@@ -167,7 +170,7 @@ def left_behind(scratch: Path) -> list[str]:
 
 
 def traces(host: Host) -> list[str]:
-    """Where attacks have left what they leave wherever they can; it is taken away."""
+    """The folders in which attacks have left a trace; removes them."""
     found = []
     for place in ("/", "/tmp", "/var/tmp", "/dev/shm", Path.home(), ROOT, host.folder):
         trace = Path(place) / TRACE
@@ -177,122 +180,122 @@ def traces(host: Host) -> list[str]:
     return found
 
 
-def put(folder: Path, answer: str | bytes) -> None:
-    """A submission with an answer to the first kata, and nothing else."""
+def put(folder: Path, solution: str | bytes) -> None:
+    """Write a submission with a solution of the first kata, and nothing else."""
     (folder / KATA).mkdir(parents=True)
-    content = answer if isinstance(answer, bytes) else answer.encode()
+    content = solution if isinstance(solution, bytes) else solution.encode()
     (folder / KATA / "app.py").write_bytes(content)
 
 
 def put_honest(folder: Path) -> None:
-    """A right answer, not the same as any other, so that it is run."""
+    """Write a right solution that differs from all others, so that it is run."""
     put(folder, f"{RIGHT}\n# nobody else may see this: {os.fsencode(folder)!a}\n")
 
 
-# ----- answers
+# ----- solutions
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the docstring of an attack says must come of it; the words are regular expressions."""
+    """The expected result in the docstring of an attack, as regular expressions."""
 
     state: str
     score: float
     evidence: str
-    needs_walls: bool
+    needs_namespaces: bool
 
     @classmethod
     def of(cls, file: Path) -> Expected:
         doc = ast.get_docstring(ast.parse(file.read_bytes())) or ""
-        said = dict(re.findall(r"^(state|score|evidence|needs): (.+)$", doc, re.MULTILINE))
-        assert "state" in said, f"{file.name}: the docstring must say `state: <state>`"
+        fields = dict(re.findall(r"^(state|score|evidence|needs): (.+)$", doc, re.MULTILINE))
+        assert "state" in fields, f"{file.name}: the docstring must say `state: <state>`"
         return cls(
-            said["state"],
-            float(said.get("score", 0)),
-            said.get("evidence", ""),
-            said.get("needs") == "walls",
+            fields["state"],
+            float(fields.get("score", 0)),
+            fields.get("evidence", ""),
+            fields.get("needs") == "namespaces",
         )
 
 
 @pytest.fixture(scope="session")
 def attacked(host: Host) -> Batch:
-    """All attacks, and honest answers in between."""
+    """All attacks, and honest solutions in between."""
     folder = host.folder / "submissions"
     for number, file in enumerate(ATTACKS):
-        put(folder / file.stem, host.told(file))
+        put(folder / file.stem, host.source(file))
         if number % EVERY == 0:
             put_honest(folder / f"{file.stem}{HONEST}")
     return grade(
-        "--each", folder, "--jobs=8", "--memory-limit=512", scratch=host.folder / "answers"
+        "--each", folder, "--jobs=8", "--memory-limit=512", scratch=host.folder / "solutions"
     )
 
 
 @pytest.mark.parametrize("file", [pytest.param(file, id=file.stem) for file in ATTACKS])
 def test_an_attack_gets_what_it_has_earned(file: Path, attacked: Batch):
-    """A grader that can be talked into a point grades nothing."""
+    """A grader that gives points to an attack grades nothing."""
     expected = Expected.of(file)
-    if expected.needs_walls and not attacked.walls:
-        pytest.skip("this machine allows no walls")
+    if expected.needs_namespaces and not attacked.namespaces:
+        pytest.skip("this machine allows no namespaces")
     result = attacked[file.stem]
-    said = json.dumps(result, indent=1)
+    shown = json.dumps(result, indent=1)
 
-    assert "ESCAPED" not in said, said
-    assert result["score"] == expected.score, said
-    assert re.fullmatch(expected.state, result["state"]), said
-    assert re.search(expected.evidence, "\n".join(result["katas"][0]["evidence"])), said
+    assert "ESCAPED" not in shown, shown
+    assert result["score"] == expected.score, shown
+    assert re.fullmatch(expected.state, result["state"]), shown
+    assert re.search(expected.evidence, "\n".join(result["katas"][0]["evidence"])), shown
     assert result["seconds"] < LIMIT + 5
 
 
 def test_nobody_else_is_harmed(attacked: Batch):
-    """Whoever is graded beside an attack has what she would have without it."""
+    """A submission beside an attack gets the same verdict as without it."""
     honest = {name: came for name, came in attacked.scores.items() if name.endswith(HONEST)}
 
     assert len(honest) > len(ATTACKS) / EVERY - 1
     assert set(honest.values()) == {("graded", 10.0)}, honest
 
 
-def test_the_grader_says_that_it_worked(attacked: Batch):
-    """An attack is no fault of the grader's: exit code 0, and no traceback."""
-    assert "Traceback" not in attacked.said, attacked.said
-    assert attacked.code == 0, attacked.said
+def test_the_grader_reports_success(attacked: Batch):
+    """An attack is no error of the grader: exit code 0, and no traceback."""
+    assert "Traceback" not in attacked.output, attacked.output
+    assert attacked.code == 0, attacked.output
 
 
 def test_nothing_is_left_behind(attacked: Batch, host: Host):
-    """No process that goes on, and no file outside."""
+    """No running process, and no file outside."""
     assert attacked.left_behind == []
     assert traces(host) == []
 
 
-def test_nobody_was_called(attacked: Batch, host: Host):
-    """What an answer knows stays with it: there is no network."""
-    if not attacked.walls:
-        pytest.skip("this machine allows no walls")
+def test_no_server_was_reached(attacked: Batch, host: Host):
+    """A solution cannot send data anywhere: there is no network."""
+    if not attacked.namespaces:
+        pytest.skip("this machine allows no namespaces")
 
     assert host.visited() == []
 
 
-def tear_down_the_walls() -> None:
+def forbid_namespaces() -> None:
     """Take from this process the right to have namespaces."""
     cap_sys_admin, pr_capbset_drop = 21, 24
     ctypes.CDLL(None).prctl(pr_capbset_drop, cap_sys_admin, 0, 0, 0)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has walls")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has namespaces")
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() != 0, reason="only root can be refused")
-def test_without_walls_the_grader_survives_all_the_same(host: Host):
-    """Not every machine allows walls: what is then not contained is said, and a result written."""
-    folder, scratch = host.folder / "unwalled", host.folder / "plain"
+def test_the_grader_survives_without_namespaces(host: Host):
+    """Not every machine allows namespaces: the results then name the missing isolation."""
+    folder, scratch = host.folder / "no-namespaces", host.folder / "plain"
     for file in ATTACKS:
         if file.stem.startswith(("become", "disk", "folders", "fork", "kill", "stay_as")):
-            put(folder / file.stem, host.told(file))
+            put(folder / file.stem, host.source(file))
     put_honest(folder / HONEST)
     try:
-        batch = grade("--each", folder, "--jobs=6", scratch=scratch, first=tear_down_the_walls)
+        batch = grade("--each", folder, "--jobs=6", scratch=scratch, first=forbid_namespaces)
     finally:
         left = traces(host)
 
-    assert (batch.code, batch.left_behind, left) == (0, [], []), batch.said
-    assert (batch.walls, batch.results["isolation"]["missing"] != []) == (False, True)
+    assert (batch.code, batch.left_behind, left) == (0, [], []), batch.output
+    assert (batch.namespaces, batch.results["isolation"]["missing"] != []) == (False, True)
     scores = batch.scores
     assert scores.pop(HONEST) == ("graded", 10.0)
     assert set(scores.values()) == {("graded", 0.0)}, scores
@@ -337,7 +340,7 @@ def a_pipe_for_a_folder(folder: Path) -> None:
 
 def a_socket_for_a_file(folder: Path) -> None:
     (folder / KATA).mkdir(parents=True)
-    with suppress(OSError):  # not everybody may
+    with suppress(OSError):  # not every user may
         os.mknod(folder / KATA / "app.py", stat.S_IFSOCK | 0o600)
 
 
@@ -346,7 +349,7 @@ def a_hundred_megabytes(folder: Path) -> None:
     os.truncate(folder / KATA / "app.py", 100 << 20)
 
 
-def more_than_may_be(folder: Path) -> None:
+def more_than_the_limit(folder: Path) -> None:
     put(folder, f"{RIGHT}\n# {'x' * 1_000_000}")
 
 
@@ -366,7 +369,7 @@ def nothing_but_a_mark(folder: Path) -> None:
     put(folder, b"\xef\xbb\xbf")
 
 
-def an_encoding_of_nobody(folder: Path) -> None:
+def an_unknown_encoding(folder: Path) -> None:
     put(folder, "# coding: no-such-thing\n" + RIGHT)
 
 
@@ -419,8 +422,8 @@ for place in ("/tmp", {str(ROOT)!r}):
 """
 
 
-def everything_but_an_answer(folder: Path) -> None:
-    """A stub, and beside it all that other graders were talked into points by."""
+def everything_but_a_solution(folder: Path) -> None:
+    """A stub, with files beside it that have deceived other graders."""
     put(folder / "katas", STUB)
     tests = "".join(f"def test_{number}(): pass\n" for number in range(98))
     files = {
@@ -437,7 +440,7 @@ def everything_but_an_answer(folder: Path) -> None:
         "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '--collect-only'\n",
         "sitecustomize.py": PRESENT,
         "usercustomize.py": PRESENT,
-        "answer.pth": f"import os; exec({PRESENT!r})\n",
+        "solution.pth": f"import os; exec({PRESENT!r})\n",
         **{
             f"{name}/__init__.py": PRESENT
             for name in ("dojo", "pytest", "_pytest", "fastapi", "solutions", "pydantic", "rich")
@@ -458,12 +461,12 @@ TREES: list[Callable[[Path], None]] = [
     a_pipe_for_a_folder,
     a_socket_for_a_file,
     a_hundred_megabytes,
-    more_than_may_be,
+    more_than_the_limit,
     no_utf_8,
     nul_bytes,
     nothing_in_it,
     nothing_but_a_mark,
-    an_encoding_of_nobody,
+    an_unknown_encoding,
     an_encoding_that_is_none,
     many_parentheses,
     many_minuses,
@@ -471,7 +474,7 @@ TREES: list[Callable[[Path], None]] = [
     one_long_number,
     one_long_line,
     nothing_at_all,
-    everything_but_an_answer,
+    everything_but_a_solution,
 ]
 NAMES = [
     "-rf",
@@ -500,45 +503,45 @@ NAMES = [
 
 
 @pytest.fixture(scope="session")
-def handed_in(host: Host) -> Batch:
-    """All submissions that are strange as such, and honest ones under strange names."""
-    folder = host.folder / "handed-in"
+def submitted(host: Host) -> Batch:
+    """All strange submissions, and honest ones with strange names."""
+    folder = host.folder / "submitted"
     folder.mkdir()
     for build in TREES:
         build(folder / build.__name__)
     for name in NAMES:
-        with suppress(OSError):  # a file system may have its own views on names
+        with suppress(OSError):  # some file systems refuse some names
             put(folder / name, RIGHT)
     return grade("--each", folder, "--jobs=4", scratch=host.folder / "trees")
 
 
 @pytest.mark.parametrize("build", TREES, ids=lambda build: build.__name__)
-def test_a_strange_submission_gets_nothing(build: Callable[[Path], None], handed_in: Batch):
-    """Nothing is taken but answers, as regular files; and what is no Python is only that."""
-    result = handed_in[build.__name__]
+def test_a_strange_submission_gets_nothing(build: Callable[[Path], None], submitted: Batch):
+    """Only regular files are read; a file that is not Python is only a failed solution."""
+    result = submitted[build.__name__]
 
     assert (result["state"], result["score"]) == ("graded", 0.0), json.dumps(result, indent=1)
 
 
-def test_a_strange_name_is_only_a_name(handed_in: Batch, host: Host):
-    """Who is called so has her points, under a name of her own that can be shown anywhere."""
+def test_a_strange_name_is_only_a_name(submitted: Batch, host: Host):
+    """Such a submission gets its points, under a unique name that can be shown anywhere."""
     built = {build.__name__ for build in TREES}
-    there = {entry.name for entry in (host.folder / "handed-in").iterdir()} - built
-    named = {name: came for name, came in handed_in.scores.items() if name not in built}
+    there = {entry.name for entry in (host.folder / "submitted").iterdir()} - built
+    named = {name: came for name, came in submitted.scores.items() if name not in built}
 
     assert len(named) == len(there) >= len(NAMES) - 3
     assert set(named.values()) == {("graded", 10.0)}, named
     assert [name for name in named if not name.isprintable() or len(name) > 200] == []
-    assert (handed_in.code, handed_in.left_behind) == (0, []), handed_in.said
+    assert (submitted.code, submitted.left_behind) == (0, []), submitted.output
 
 
 def test_a_submission_is_graded_from_within(host: Host):
     """In a CI job the submission's own folder is the working directory, with all that is in it."""
     folder = host.folder / "within"
-    everything_but_an_answer(folder)
+    everything_but_a_solution(folder)
     batch = grade(".", scratch=host.folder / "job", cwd=folder)
 
-    assert (batch.code, batch.left_behind) == (0, []), batch.said
+    assert (batch.code, batch.left_behind) == (0, []), batch.output
     assert batch.scores == {"within": ("graded", 0.0)}
     assert batch.submissions[0]["max_score"] == 10
     assert traces(host) == []

@@ -1,4 +1,4 @@
-"""`dojo grade`: what it takes, what it says, what it writes, and its exit codes."""
+"""`dojo grade`: arguments, messages, results and exit codes."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def command(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "dojo.cli", *map(str, words)]
 
 
-def submission(path: Path, **answers: str) -> Path:
-    """A checkout with answers to katas, by name."""
-    for kata, source in answers.items():
+def submission(path: Path, **solutions: str) -> Path:
+    """Make a checkout with solutions of katas, by name."""
+    for kata, source in solutions.items():
         folder = path / "katas" / kata
         folder.mkdir(parents=True)
         (folder / "app.py").write_text(source, encoding="utf-8")
@@ -83,7 +83,7 @@ def without_times(file: Path) -> str:
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results of a course that was graded once, with what was said beside them."""
+    """The results of a course that was graded once, with its log beside them."""
     folder = tmp_path_factory.mktemp("course")
     done = subprocess.run(
         command("grade", "--each", course(folder / "all"), "--kata", "k01", "--out", "whole.json"),
@@ -93,16 +93,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
-    (folder / "said").write_text(done.stderr, encoding="utf-8")
+    (folder / "log").write_text(done.stderr, encoding="utf-8")
     return folder / "whole.json"
 
 
 def test_a_course_is_graded(whole):
-    """Exit code 0: grading worked, whatever the scores."""
+    """Exit code 0: grading worked, with any scores."""
     found = scores(whole)
     assert (found["ada"], found["cy"], found["dee"]) == (10, 0, 0)
     assert 0 < found["bob"] < 10
-    assert "[4/4] dee: 0/10" in (whole.parent / "said").read_text(encoding="utf-8")
+    assert "[4/4] dee: 0/10" in (whole.parent / "log").read_text(encoding="utf-8")
     assert not (whole.parent / "whole.json.part").exists()
 
 
@@ -168,7 +168,7 @@ def test_several_submissions_are_shown_as_a_table(dojo, whole):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ((), "nothing to grade: name a SUBMISSION, or give --each FOLDER"),
         (("nowhere",), "nowhere is not there"),
@@ -179,25 +179,25 @@ def test_several_submissions_are_shown_as_a_table(dojo, whole):
         ((".", "--jobs", "0"), "'0' is not a whole number above 0"),
         ((".", "--fail-under", "101"), "'101' is not a number from 0 to 100"),
         ((".", "--time-limit", "nan"), "'nan' is not a number of seconds"),
-        ((".", "--resume"), "--resume goes on from what is kept beside --out"),
+        ((".", "--resume"), "--resume continues from the checkpoint beside --out"),
         ((".", "--out", "."), "--out . is a folder"),
-        ((".", "--merge", "r.json"), "--merge puts results together and grades nothing"),
+        ((".", "--merge", "r.json"), "--merge merges results and grades nothing"),
         (("--merge", "r.json"), "r.json: No such file"),
         ((".", "--format", "pdf"), "invalid choice: 'pdf'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_wrong_usage_is_exit_code_2(dojo, words, said):
-    """With a line that says what to do."""
+def test_wrong_usage_is_exit_code_2(dojo, words, message):
+    """The message is one line that says what to do."""
     done = dojo("grade", *words)
 
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stdout == ""
 
 
 def test_fail_under_is_exit_code_1(dojo, tmp_path, whole):
-    """For a CI that must be red."""
+    """A CI job can be red then."""
     results = json.loads(whole.read_text(encoding="utf-8"))
     results["submissions"] = [s for s in results["submissions"] if s["name"] == "ada"]
     (tmp_path / "ada.json").write_text(json.dumps(results), encoding="utf-8")
@@ -208,8 +208,8 @@ def test_fail_under_is_exit_code_1(dojo, tmp_path, whole):
 
 @pytest.mark.skipif(os.name != "posix", reason="a file cannot be made unreadable here")
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root can read all files")
-def test_what_cannot_be_read_is_exit_code_3(dojo, tmp_path):
-    """Not a zero, and said."""
+def test_an_unreadable_file_is_exit_code_3(dojo, tmp_path):
+    """It is no 0, and the message names it."""
     ada = submission(tmp_path / "ada", **{KATA: RIGHT})
     (ada / "katas" / KATA / "app.py").chmod(0)
 
@@ -221,7 +221,7 @@ def test_what_cannot_be_read_is_exit_code_3(dojo, tmp_path):
 
 
 def test_a_kata_that_is_never_done_ends_by_its_limit(dojo, tmp_path):
-    """And what it had passed until then counts."""
+    """The specs that passed until then count."""
     eve = submission(tmp_path / "eve", **{KATA: RIGHT + "\n" + ENDLESS})
     began = time.monotonic()
 
@@ -230,7 +230,7 @@ def test_a_kata_that_is_never_done_ends_by_its_limit(dojo, tmp_path):
     assert done.returncode == 0
     assert scores(tmp_path / "r.json") == {"eve": 0}
     assert time.monotonic() - began < 30
-    assert "the 2 s that a kata has were used up" in (tmp_path / "r.json").read_text()
+    assert "the time limit of 2 s for a kata was used up" in (tmp_path / "r.json").read_text()
 
 
 @pytest.mark.parametrize(
@@ -242,8 +242,8 @@ def test_a_kata_that_is_never_done_ends_by_its_limit(dojo, tmp_path):
         ("r.json", "{"),
     ],
 )
-def test_the_ending_of_the_file_says_the_format(dojo, tmp_path, whole, file, first):
-    """As people expect."""
+def test_the_suffix_of_the_file_decides_the_format(dojo, tmp_path, whole, file, first):
+    """People expect this."""
     dojo("grade", "--merge", whole, "--out", f"out/{file}")
 
     text = (tmp_path / "out" / file).read_text(encoding="utf-8")
@@ -258,14 +258,14 @@ def test_results_go_to_the_standard_output_alone(dojo, tmp_path):
 
 
 def test_a_format_of_one_submission_refuses_many(dojo, whole):
-    """Rather than grade one of them in silence."""
+    """The alternative would be to choose one silently."""
     done = dojo("grade", "--merge", whole, "--format", "exercism")
 
     assert done.returncode == 3
     assert "grade one at a time" in done.stderr
 
 
-def test_actions_are_told_in_their_own_way(dojo, tmp_path):
+def test_actions_gets_annotations_and_a_summary(dojo, tmp_path):
     """Annotations on the output, the table in the file of the step's summary."""
     bob = submission(tmp_path / "bob", **{KATA: CALLED})
     summary = tmp_path / "summary.md"
@@ -293,7 +293,7 @@ def test_shards_put_together_are_the_whole(dojo, tmp_path, whole):
 
 
 def test_results_that_contradict_each_other_are_not_merged(dojo, tmp_path, whole):
-    """Which of the two would be the grade?"""
+    """Neither of the two can be the grade."""
     shutil.copy(whole, tmp_path / "a.json")
     text = (tmp_path / "a.json").read_text().replace('"passed": true', '"passed": false', 1)
     (tmp_path / "b.json").write_text(text)
@@ -307,10 +307,10 @@ def test_results_that_contradict_each_other_are_not_merged(dojo, tmp_path, whole
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent otherwise here")
 def test_an_interrupted_run_goes_on_where_it_was(dojo, tmp_path):
     """Ctrl-C keeps what is done, ends what is under way, and leaves no process behind."""
-    everybody = tmp_path / "all"
-    submission(everybody / "ada", **{KATA: RIGHT})
-    submission(everybody / "eve", **{KATA: ENDLESS})
-    words = ("grade", "--each", everybody, "--kata", "k01", "--out", "r.json")
+    students = tmp_path / "all"
+    submission(students / "ada", **{KATA: RIGHT})
+    submission(students / "eve", **{KATA: ENDLESS})
+    words = ("grade", "--each", students, "--kata", "k01", "--out", "r.json")
     running = subprocess.Popen(
         command(*words), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -318,16 +318,16 @@ def test_an_interrupted_run_goes_on_where_it_was(dojo, tmp_path):
         assert "ada: 10/10" in running.stderr.readline()
         started = psutil.Process(running.pid).children(recursive=True)
         os.killpg(running.pid, signal.SIGINT)
-        _, said = running.communicate(timeout=20)
+        _, log = running.communicate(timeout=20)
     finally:
         running.kill()
     assert running.returncode == 130
     assert len(started) >= 3
     assert psutil.wait_procs(started, timeout=5)[1] == []
-    assert "interrupted: 1 of 2 graded, the same command with --resume goes on" in said
+    assert "interrupted: 1 of 2 graded; the same command with --resume continues" in log
     assert not (tmp_path / "r.json").exists()
-    shutil.rmtree(everybody / "eve")
-    submission(everybody / "eve", **{KATA: CALLED})
+    shutil.rmtree(students / "eve")
+    submission(students / "eve", **{KATA: CALLED})
 
     done = dojo(*words, "--resume")
 
@@ -337,8 +337,8 @@ def test_an_interrupted_run_goes_on_where_it_was(dojo, tmp_path):
     assert scores(tmp_path / "r.json")["ada"] == 10
 
 
-def test_what_was_handed_in_anew_is_graded_anew(dojo, tmp_path):
-    """--resume goes by what was handed in, not by its name."""
+def test_a_changed_submission_is_graded_again(dojo, tmp_path):
+    """--resume compares the content of a submission, not only its name."""
     words = ("grade", "--each", tmp_path / "all", "--kata", "k01", "--out", "r.json")
     submission(tmp_path / "all" / "ada", **{KATA: CALLED})
     dojo(*words)
@@ -355,8 +355,8 @@ def test_what_was_handed_in_anew_is_graded_anew(dojo, tmp_path):
     assert scores(tmp_path / "r.json") == {"ada": 10}
 
 
-def test_the_grader_works_from_wherever_it_is_called(dojo, tmp_path):
-    """Specs and configuration are the grader's own, not those of the folder one stands in."""
+def test_the_grader_works_from_every_folder(dojo, tmp_path):
+    """Specs and configuration are the grader's own, not those of the current folder."""
     (tmp_path / "conftest.py").write_text("raise SystemExit('a conftest.py was run')")
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --nonsense\n")
     (tmp_path / "dojo").mkdir()
@@ -377,9 +377,8 @@ def test_the_grader_works_from_wherever_it_is_called(dojo, tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
-def test_a_console_gets_no_sign_that_it_cannot_show(dojo, tmp_path, encoding):
-    """On Windows a console may know 250 letters; what is a mark elsewhere is a plain one there, and
-    the name of a student is still to be told from others."""
+def test_a_console_gets_only_characters_that_it_can_show(dojo, tmp_path, encoding):
+    """On Windows a console may have 250 characters; names of students must still differ."""
     submission(tmp_path / "Żak", **{KATA: CALLED})
 
     done = dojo("grade", "Żak", "--kata", KATA, PYTHONIOENCODING=encoding)

@@ -11,9 +11,9 @@ import pytest
 from dojo.catalogue import read_catalogue
 from dojo.grading import cluster
 from dojo.grading.results import Isolation, State, SubmissionResult
-from dojo.grading.sandbox.policy import Limits
-from dojo.grading.submissions import Answer, HandedIn
-from dojo.grading.verdict import Grader
+from dojo.grading.sandbox.limits import Limits
+from dojo.grading.scheduling import Grader
+from dojo.grading.submissions import SubmittedFile, SubmittedFiles
 from dojo.grading.worker_pool import GradingError, WorkerPool
 from selfcheck.projects import CALLED, CRASHES, KATA, RIGHT, ROOT
 
@@ -22,10 +22,12 @@ FIRST = read_catalogue(ROOT)[KATA]
 SOURCES = [RIGHT, CALLED, CRASHES, "def f(:", ""]
 
 
-def handed_in(count: int) -> list[HandedIn]:
+def submitted(count: int) -> list[SubmittedFiles]:
     """Submissions that all differ."""
     return [
-        HandedIn(f"s{n}", {KATA: Answer("app.py", f"{SOURCES[n % 5]}\n# {n}\n".encode())})
+        SubmittedFiles(
+            f"s{n}", {KATA: SubmittedFile("app.py", f"{SOURCES[n % 5]}\n# {n}\n".encode())}
+        )
         for n in range(count)
     ]
 
@@ -43,10 +45,10 @@ def local_cluster() -> Iterator[object]:
         yield started
 
 
-def graded(address: str, submissions: list[HandedIn], kill: object = None):
+def graded(address: str, submissions: list[SubmittedFiles], kill: object = None):
     isolation = Isolation()
     found: dict[str, SubmissionResult] = {}
-    words = (ROOT, [FIRST], Limits(), iter(submissions), isolation)
+    words = ([FIRST], Limits(), iter(submissions), isolation)
     for submission, result in cluster.grade(address, *words):
         found[submission.name] = result
         if callable(kill) and len(found) == len(submissions) // 3:
@@ -61,15 +63,15 @@ def verdicts(results: dict[str, SubmissionResult]) -> dict[str, object]:
     }
 
 
-def here(submissions: list[HandedIn]) -> dict[str, SubmissionResult]:
+def here(submissions: list[SubmittedFiles]) -> dict[str, SubmissionResult]:
     with WorkerPool(ROOT, [FIRST], Limits()) as worker_pool:
         graded = Grader(worker_pool, [FIRST], Limits(), 2).grade(submissions)
         return {submission.name: result for submission, result in graded}
 
 
 def test_a_cluster_gives_the_same_results(local_cluster):
-    """Past one machine nothing changes but the time it takes."""
-    submissions = handed_in(10)
+    """On several machines only the time changes."""
+    submissions = submitted(10)
 
     found, isolation = graded(local_cluster.scheduler_address, submissions)
 
@@ -78,8 +80,8 @@ def test_a_cluster_gives_the_same_results(local_cluster):
 
 
 def test_a_worker_that_dies_loses_nothing(local_cluster):
-    """Its submissions go to another one, and each is there once."""
-    submissions = handed_in(9)
+    """Another worker gets its submissions, and each has one result."""
+    submissions = submitted(9)
     worker = local_cluster.workers[0]
 
     def kill() -> None:
@@ -91,28 +93,28 @@ def test_a_worker_that_dies_loses_nothing(local_cluster):
     assert verdicts(found) == verdicts(here(submissions))
 
 
-def test_no_scheduler_is_said(monkeypatch):
-    """In a line, and not after minutes."""
+def test_a_missing_scheduler_is_reported(monkeypatch):
+    """The message is one line and comes within seconds."""
     assert cluster.CONNECT <= 30
     monkeypatch.setattr(cluster, "CONNECT", 1)
 
     with pytest.raises(GradingError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
-        graded("tcp://127.0.0.1:9", handed_in(1))
+        graded("tcp://127.0.0.1:9", submitted(1))
 
 
-def test_a_worker_with_other_specs_grades_nobody(local_cluster, monkeypatch):
+def test_a_worker_with_other_specs_grades_nothing(local_cluster, monkeypatch):
     """Two versions of a spec in one gradebook would be unfair to all."""
-    monkeypatch.setattr(cluster, "fingerprint", lambda root, katas: "another version")
+    monkeypatch.setattr(cluster, "fingerprint", lambda katas: "another version")
 
-    found, _ = graded(local_cluster.scheduler_address, handed_in(1))
+    found, _ = graded(local_cluster.scheduler_address, submitted(1))
 
     assert found["s0"].state is State.UNGRADABLE
     assert "another version of the dojo" in found["s0"].cause
     assert found["s0"].score is None
 
 
-def test_what_was_in_force_everywhere_counts():
-    """And what was missing anywhere."""
+def test_isolation_in_force_everywhere_and_missing_anywhere_is_merged():
+    """The report must promise no more than every machine has kept."""
     one = Isolation(in_force=["a", "b"], missing=["c"])
     other = Isolation(in_force=["a"], missing=["b", "c"])
 
@@ -122,6 +124,6 @@ def test_what_was_in_force_everywhere_counts():
 
 
 def test_the_fingerprint_is_that_of_specs_and_tool():
-    """Line ends aside, which git changes on its own."""
-    assert cluster.fingerprint(ROOT, [FIRST]) == cluster.fingerprint(ROOT, [FIRST])
-    assert cluster.fingerprint(ROOT, [FIRST]) != cluster.fingerprint(ROOT, [])
+    """Line ends are ignored: git changes them on its own."""
+    assert cluster.fingerprint([FIRST]) == cluster.fingerprint([FIRST])
+    assert cluster.fingerprint([FIRST]) != cluster.fingerprint([])

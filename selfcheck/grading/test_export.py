@@ -163,12 +163,12 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def learner(school: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A learner's copy of the class repository, with an answer, and with specs that ask nothing."""
+    """A learner's copy of the class repository, with a solution, and with empty specs."""
 
-    def make(name: str, answer: str) -> Path:
+    def make(name: str, solution: str) -> Path:
         folder = tmp_path / "learners" / name
         shutil.copytree(school, folder)
-        (folder / STUB).write_text(answer, encoding="utf-8")
+        (folder / STUB).write_text(solution, encoding="utf-8")
         (folder / "tests" / f"test_{KATA}.py").write_text("def test_nothing(): pass\n")
         return folder
 
@@ -189,7 +189,7 @@ class Actions:
     def run(
         self, job: str, expressions: Mapping[str, str], *, false: tuple[str, ...] = ()
     ) -> dict[str, subprocess.CompletedProcess[str]]:
-        """Run a job on a machine of its own; what its scripts said, by the names of the steps.
+        """Run a job on a machine of its own; the output of its scripts, by the names of the steps.
 
         `false` are the conditions of steps that do not hold.
         """
@@ -254,7 +254,7 @@ def filled(values: Mapping[str, Any], expressions: Mapping[str, str]) -> dict[st
 # ----- what is written, and what is not
 
 
-def test_a_class_gets_what_it_learns_with_and_nothing_else(fresh):
+def test_a_class_gets_katas_specs_and_tool_and_nothing_else(fresh):
     """A solution that slips out cannot be taken back."""
     files = tree(fresh)
     tool = {name for name in files if name.startswith("dojo/")}
@@ -284,7 +284,7 @@ def test_a_class_gets_what_it_learns_with_and_nothing_else(fresh):
     assert files[".gitlab-ci.yml"] == (TEMPLATES / "gitlab-ci.yml").read_bytes()
 
 
-def test_the_readme_of_a_class_speaks_of_what_is_there(fresh):
+def test_the_readme_of_a_class_names_only_existing_files(fresh):
     """A learner who is sent to a folder that is not there is lost on the first page."""
     readme = (fresh / "README.md").read_text(encoding="utf-8")
     named = re.findall(r"`([\w.*/-]*/[\w.*/-]*)`|\]\(([^)]+)\)", readme)
@@ -306,9 +306,9 @@ def test_nothing_that_is_there_is_overwritten(kind, name, tmp_path, capsys):
     assert export(kind, target / "mine.txt") == 2
     assert export(kind, tmp_path / "missing" / "a") == 2
     assert tree(tmp_path) == {f"{name}/mine.txt": b"mine"}
-    said = capsys.readouterr().err.splitlines()
-    assert [line.partition(": ")[0] for line in said] == ["dojo export"] * 3
-    assert str(target) in said[0]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["dojo export"] * 3
+    assert str(target) in lines[0]
 
 
 def test_an_empty_folder_is_filled_but_not_the_one_that_one_is_in(tmp_path, monkeypatch, capsys):
@@ -359,7 +359,7 @@ def mine(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_was_exported_can_be_exported_again(mine, tmp_path):
-    """A colleague passes on what she got; what her editor left beside it stays with her."""
+    """A colleague passes on the export, without the backup files of an editor."""
     got = tree(mine)
     for name in ("grade.yml~", ".setup.sh.swp", "#README.class.md#", "__pycache__/autograder.pyc"):
         left = mine / "dojo" / "grading" / "templates" / name
@@ -397,7 +397,7 @@ def test_a_stub_that_was_filled_in_is_not_given_away(mine, tmp_path, capsys):
 
 
 def test_each_script_is_good_shell():
-    """Nobody is there to read a message when they run."""
+    """No person reads their messages when they run."""
     jobs = [*read("grade.yml")["jobs"].values(), read("gitlab-ci.yml")["grade"]]
     steps = [step.get("run", "") for job in jobs for step in job.get("steps", ())]
     scripts = [
@@ -438,8 +438,8 @@ def test_a_class_begins_with_grey_lights_and_its_own_tool(school, machine, tmp_p
     assert f"from '{mine / 'dojo' / 'plugin.py'}'" in run.stdout
 
 
-def test_grading_what_a_class_got_gives_what_the_answers_deserve(school, learner, tmp_path):
-    """No points for an untouched stub, all of its kata's for a right answer."""
+def test_grading_the_repository_of_a_class_gives_the_right_points(school, learner, tmp_path):
+    """No points for an untouched stub, all points of its kata for a right solution."""
     learner("ada", RIGHT)
     learner("untouched", (school / STUB).read_text(encoding="utf-8"))
     out = tmp_path / "results.json"
@@ -476,9 +476,9 @@ def test_the_workflow_keeps_what_a_learner_writes_out_of_the_shell():
 
 
 def test_a_push_is_graded_by_the_specs_of_the_school(school, learner, machine, tmp_path):
-    """What went wrong is shown at the learner's own line, whatever became of the specs there."""
-    answer = learner("ada", CRASHES)
-    github = Actions(tmp_path, machine, own=answer, grader=school)
+    """Failures are shown at the learner's own lines, also where the specs there were changed."""
+    own = learner("ada", CRASHES)
+    github = Actions(tmp_path, machine, own=own, grader=school)
     expressions = {
         "github.event.repository.name": "katas-ada",
         "vars.DOJO_GRADER || github.repository": "school/katas",
@@ -488,21 +488,21 @@ def test_a_push_is_graded_by_the_specs_of_the_school(school, learner, machine, t
     done = github.run("grade", expressions, false=("${{ !vars.DOJO_GRADER }}",))
 
     line = 1 + CRASHES.splitlines().index('    raise LookupError("no such thing")')
-    said = done["Show what is red, at the lines of the answer"].stdout
+    output = done["Show the failures at the lines of the solution"].stdout
     results = json.loads((github.artifacts / "results" / "results.json").read_text("utf-8"))
     assert [result.returncode for result in done.values()] == [0] * 4, done
-    assert f"::error file={STUB},line={line},title=k01" in said
+    assert f"::error file={STUB},line={line},title=k01" in output
     assert "| Submission | Score |" in github.summary.read_text(encoding="utf-8")
     assert [s["name"] for s in results["submissions"]] == ["katas-ada"]
     assert 0 < results["submissions"][0]["score"] < 10
 
 
 def test_a_course_is_graded_in_parts_and_put_together(school, learner, machine, tmp_path):
-    """A part that is missing must not look like a course in which fewer handed in."""
+    """A missing part must not look like a course with fewer submissions."""
     course = tmp_path / "course"
     folder = "term $(touch hacked) 1"
-    for name, answer in {"ada": RIGHT, "grace": CALLED}.items():
-        shutil.copytree(learner(name, answer), course / folder / name)
+    for name, solution in {"ada": RIGHT, "grace": CALLED}.items():
+        shutil.copytree(learner(name, solution), course / folder / name)
     github = Actions(tmp_path, machine, own=course, grader=school)
     expressions = {
         "vars.DOJO_GRADER || github.repository": "school/katas",
@@ -595,7 +595,7 @@ def autograder(tmp_path: Path) -> Path:
 
 
 def graded(folder: Path, machine: Machine) -> dict[str, Any]:
-    """Have the submission graded; what Gradescope is told, which must be as it wants it."""
+    """Have the submission graded; the results for Gradescope, checked against its rules."""
     done = machine.run(folder / "source" / "run_autograder", cwd=folder, AUTOGRADER=folder)
     assert done.returncode == 0, done.stderr
     results: dict[str, Any] = json.loads((folder / "results/results.json").read_text("utf-8"))
@@ -603,7 +603,7 @@ def graded(folder: Path, machine: Machine) -> dict[str, Any]:
     return results
 
 
-def test_gradescope_sets_itself_up_and_grades_an_answer_without_its_folder(autograder, machine):
+def test_gradescope_sets_itself_up_and_grades_a_solution_without_its_folder(autograder, machine):
     """A student drops one file, and its folder is lost on the way."""
     (autograder / "submission" / "app.py").write_text(RIGHT, encoding="utf-8")
 
@@ -648,7 +648,7 @@ def a_folder(submission: Path) -> None:
     ids=["lone file", "its folder", "checkout", "link", "folder"],
 )
 def test_only_a_lone_file_is_put_into_place(hand_in, found, autograder, machine):
-    """What lies where it belongs stays there, and a link leads nowhere."""
+    """A file in the right folder stays there, and a link is not followed."""
     hand_in(autograder / "submission")
     (autograder / "venv" / "bin").mkdir(parents=True)
     write_program(
@@ -670,7 +670,7 @@ def test_only_a_lone_file_is_put_into_place(hand_in, found, autograder, machine)
     ],
     ids=["not installed", "says why", "killed", "all killed"],
 )
-def test_a_grader_that_fails_says_so_and_that_it_is_no_grade(
+def test_a_grader_that_fails_reports_that_it_is_no_grade(
     dojo, cause, autograder, machine, tmp_path
 ):
     """A silent zero is the worst that can come of it."""
@@ -691,14 +691,14 @@ def test_a_grader_that_fails_says_so_and_that_it_is_no_grade(
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """What Classroom 50 keeps with an assignment."""
+    """The files that Classroom 50 keeps with an assignment."""
     folder = tmp_path / "bundle"
     assert export("classroom50", folder, "--kata", "k01") == 0
     return folder
 
 
-def test_classroom_50_is_told_the_score_by_a_grader_of_its_own(bundle, learner, machine):
-    """Whatever a learner calls `dojo`, or like a module of Python's."""
+def test_classroom_50_gets_the_score_from_its_own_grader(bundle, learner, machine):
+    """A learner's files named `dojo`, or like a module of Python, are not imported."""
     checkout = learner("ada", RIGHT)
     for name in ("dojo/__init__.py", "dojo/cli.py", "subprocess.py", "pathlib.py", "fastapi.py"):
         (checkout / name).write_text("raise SystemExit('the learner was here')\n")

@@ -1,4 +1,4 @@
-"""The model of results: sums that come out, states that are never a silent zero, and its JSON."""
+"""The model of results: sums, states that are never a silent zero, and the JSON."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_scores_are_sums_to_the_hundredth():
 
 
 def test_a_tampered_kata_scores_nothing_and_the_others_count():
-    """Whoever tampers loses that kata, not the honest ones."""
+    """Tampering costs that kata, not the honest ones."""
     result = SubmissionResult(
         name="ada", katas=[kata(9, state=State.TAMPERED, cause="forged"), kata(9)]
     )
@@ -58,8 +58,8 @@ def test_a_tampered_kata_scores_nothing_and_the_others_count():
     assert result.cause == "k01: forged"
 
 
-def test_what_could_not_be_graded_has_no_score():
-    """A zero would be taken for the student's."""
+def test_an_ungradable_kata_has_no_score():
+    """A 0 would look like the student's score."""
     result = SubmissionResult(
         name="ada", katas=[kata(9), kata(0, state=State.UNGRADABLE, cause="no memory")]
     )
@@ -68,7 +68,7 @@ def test_what_could_not_be_graded_has_no_score():
 
 
 def test_the_schema_that_is_shipped_is_the_model():
-    """`python -m dojo.grading.results` writes it anew."""
+    """`python -m dojo.grading.results` writes it again."""
     shipped = json.loads(SCHEMA.read_text(encoding="utf-8"))
 
     assert shipped == schema()
@@ -76,8 +76,8 @@ def test_the_schema_that_is_shipped_is_the_model():
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_what_is_written_is_read_again(tmp_path, count):
-    """And it is what the schema says; `--merge` depends on it."""
+def test_written_results_can_be_read_again(tmp_path, count):
+    """They follow the schema, and `--merge` depends on them."""
     results = Results(
         submissions=[SubmissionResult(name=f"{n}", katas=[kata(n)]) for n in range(count)]
     )
@@ -90,8 +90,8 @@ def test_what_is_written_is_read_again(tmp_path, count):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"version": 2}', '{"submissions": [{}]}', "\xff"])
-def test_what_is_no_results_file_is_said_to_be_none(tmp_path, text):
-    """In a line that names the file."""
+def test_a_file_without_results_is_an_error(tmp_path, text):
+    """The message is one line and names the file."""
     file = tmp_path / "results.json"
     file.write_bytes(text.encode("latin-1"))
 
@@ -99,7 +99,7 @@ def test_what_is_no_results_file_is_said_to_be_none(tmp_path, text):
         Results.read(file)
 
 
-def test_a_results_file_that_is_not_there_is_said(tmp_path):
-    """The same goes for that."""
+def test_a_missing_results_file_is_an_error(tmp_path):
+    """The message names the reason."""
     with pytest.raises(ResultsFileError, match="No such file"):
         Results.read(Path(tmp_path / "none.json"))

@@ -1,4 +1,4 @@
-"""What is taken from a submission: its answer files, and nothing that only looks like one."""
+"""The files that are read from a submission: its solutions, and nothing that only looks so."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ posix = pytest.mark.skipif(os.name != "posix", reason="there are no such files h
 
 
 def folder(path: Path, content: bytes = b"app = 1\n") -> Path:
-    """A submission with an answer to the first kata."""
+    """A submission with a solution of the first kata."""
     (path / KATA).mkdir(parents=True)
     (path / KATA / "app.py").write_bytes(content)
     return path
 
 
-def taken(path: Path):
-    return Submission("ada", path).answers(FIRST)[KATA]
+def file_of(path: Path):
+    return Submission("ada", path).files(FIRST)[KATA]
 
 
 @pytest.mark.parametrize("below", ["", "katas"])
-def test_an_answer_is_taken_from_a_checkout_and_from_a_tree(tmp_path, below):
-    """Both are what people hand in."""
+def test_a_solution_is_read_from_a_checkout_and_from_a_tree(tmp_path, below):
+    """Students submit either."""
     folder(tmp_path / below)
 
-    answer = taken(tmp_path)
+    file = file_of(tmp_path)
 
-    assert answer.source == b"app = 1\n"
-    assert answer.file == f"{below}/{KATA}/app.py".lstrip("/")
+    assert file.source == b"app = 1\n"
+    assert file.path == f"{below}/{KATA}/app.py".lstrip("/")
 
 
-def test_what_is_not_handed_in_is_missing(tmp_path):
-    """Most submissions are not complete, and that is no offence."""
-    answer = taken(tmp_path)
+def test_a_file_that_is_not_there_is_missing(tmp_path):
+    """Most submissions are incomplete, and that is no error."""
+    file = file_of(tmp_path)
 
-    assert (answer.source, answer.missing, answer.refused, answer.trouble) == (None, True, "", "")
+    assert (file.source, file.missing, file.refused, file.trouble) == (None, True, "", "")
 
 
 def link(path: Path) -> None:
@@ -79,15 +79,15 @@ def huge(path: Path) -> None:
     ],
     ids=["link", "folder that is a link", "folder", "fifo", "100 MB"],
 )
-def test_what_is_not_a_plain_small_file_is_refused(tmp_path, make, why):
-    """A link leads to the solution, a FIFO to a grader that waits for ever."""
+def test_only_a_small_regular_file_is_read(tmp_path, make, why):
+    """A link leads to the solution, a FIFO makes the grader wait for ever."""
     (tmp_path / KATA).mkdir()
     make(tmp_path / KATA / "app.py")
 
-    answer = taken(tmp_path)
+    file = file_of(tmp_path)
 
-    assert answer.source is None
-    assert why in answer.refused
+    assert file.source is None
+    assert why in file.refused
 
 
 @posix
@@ -95,23 +95,23 @@ def test_a_katas_folder_that_is_a_link_is_refused(tmp_path):
     """It would be the easiest way to full points."""
     (tmp_path / "katas").symlink_to(ROOT / "solutions", target_is_directory=True)
 
-    assert "katas is a link" in taken(tmp_path).refused
+    assert "katas is a link" in file_of(tmp_path).refused
 
 
-def test_a_file_of_just_the_limit_is_taken(tmp_path):
-    """The limit is one that is written down."""
-    answer = taken(folder(tmp_path, b"#" * LIMIT))
+def test_a_file_of_just_the_limit_is_read(tmp_path):
+    """The documented limit is the exact one."""
+    file = file_of(folder(tmp_path, b"#" * LIMIT))
 
-    assert answer.source is not None
+    assert file.source is not None
 
 
-def test_only_the_declared_files_are_taken(tmp_path):
-    """A conftest.py beside the answer never reaches the grader's own pytest."""
+def test_only_the_declared_files_are_read(tmp_path):
+    """A conftest.py beside a solution never reaches the grader's own pytest."""
     folder(tmp_path)
     (tmp_path / "conftest.py").write_text("raise SystemExit")
     (tmp_path / KATA / "helper.py").write_text("")
 
-    assert list(Submission("ada", tmp_path).answers(FIRST)) == [KATA]
+    assert list(Submission("ada", tmp_path).files(FIRST)) == [KATA]
 
 
 def test_each_folder_is_a_submission_of_its_own(tmp_path):
@@ -125,16 +125,16 @@ def test_each_folder_is_a_submission_of_its_own(tmp_path):
 
 @posix
 def test_a_submission_that_is_a_link_is_not_followed(tmp_path):
-    """Not one of those in --each: whoever named it on the command line knew where it leads."""
+    """This holds for --each; a link that is named on the command line is intended."""
     (tmp_path / "ada").symlink_to(ROOT / "solutions", target_is_directory=True)
 
-    found = gather([], [tmp_path])[0].answers(FIRST)[KATA]
+    found = gather([], [tmp_path])[0].files(FIRST)[KATA]
 
     assert found.source is None
     assert "is a link" in found.refused
 
 
-def test_two_submissions_of_one_name_keep_apart(tmp_path):
+def test_two_submissions_of_one_name_get_two_names(tmp_path):
     """The gradebook must have a row for both."""
     for group in ("a", "b"):
         (tmp_path / group / "ada").mkdir(parents=True)
@@ -145,18 +145,18 @@ def test_two_submissions_of_one_name_keep_apart(tmp_path):
     assert len(set(names)) == 2
 
 
-@pytest.mark.parametrize("what", ["nowhere", "file", "empty"])
-def test_what_holds_no_submissions_is_said(tmp_path, what):
-    """Grading nobody is not a success."""
+@pytest.mark.parametrize("name", ["nowhere", "file", "empty"])
+def test_a_path_without_submissions_is_an_error(tmp_path, name):
+    """Grading nothing is not a success."""
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
 
-    with pytest.raises(SubmissionsNotFoundError, match=what):
-        gather([], [tmp_path / what])
+    with pytest.raises(SubmissionsNotFoundError, match=name):
+        gather([], [tmp_path / name])
 
 
 @posix
-def test_names_can_be_shown_whatever_they_are(tmp_path):
+def test_every_name_can_be_shown(tmp_path):
     """A name goes into reports, logs and spreadsheets: no newline, no endless one, no bytes."""
     for name in (b"new\nline", b"\xff\xfe", b"a" * 250, b"a" * 249 + b"b"):
         os.mkdir(os.fsencode(tmp_path) + b"/" + name)
@@ -170,7 +170,7 @@ def test_names_can_be_shown_whatever_they_are(tmp_path):
 
 
 def test_shards_share_all_submissions_out(tmp_path):
-    """Each is graded by exactly one machine, the same one tomorrow, whoever joins the class."""
+    """Exactly one machine grades each submission, also when others join the class."""
     everybody = [Submission(f"student{n}", tmp_path) for n in range(200)]
     shards = [shard(everybody, number, 8) for number in range(1, 9)]
 
@@ -179,12 +179,12 @@ def test_shards_share_all_submissions_out(tmp_path):
     assert shard(everybody[:50], 3, 8) == [s for s in shards[2] if s in everybody[:50]]
 
 
-def test_a_digest_tells_answers_apart(tmp_path):
-    """Resuming must not give yesterday's points for today's answer."""
-    one = Submission("ada", folder(tmp_path / "one")).hand_in(FIRST)
-    same = Submission("ada", folder(tmp_path / "same")).hand_in(FIRST)
-    other = Submission("ada", folder(tmp_path / "other", b"app = 2\n")).hand_in(FIRST)
-    none = Submission("ada", tmp_path).hand_in(FIRST)
+def test_a_digest_differs_for_different_files(tmp_path):
+    """Resuming must not give yesterday's points for today's file."""
+    one = Submission("ada", folder(tmp_path / "one")).read(FIRST)
+    same = Submission("ada", folder(tmp_path / "same")).read(FIRST)
+    other = Submission("ada", folder(tmp_path / "other", b"app = 2\n")).read(FIRST)
+    none = Submission("ada", tmp_path).read(FIRST)
 
     assert one.digest == same.digest
     assert len({one.digest, other.digest, none.digest}) == 3

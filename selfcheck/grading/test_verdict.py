@@ -1,4 +1,4 @@
-"""What the grader believes of what it is told about an answer."""
+"""The verdict on a solution, from the report of the process that ran it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from dojo.catalogue import read_catalogue
 from dojo.grading.results import State
-from dojo.grading.sandbox.protocol import Said
-from dojo.grading.submissions import Answer
+from dojo.grading.sandbox.protocol import JobReport
+from dojo.grading.submissions import SubmittedFile
 from dojo.grading.verdict import not_run, verdict
 from dojo.plugin.failures import Failure
 from selfcheck.projects import KATA, ROOT
@@ -35,18 +35,18 @@ def all_passed() -> list[dict[str, Any]]:
 
 
 def graded(outcomes: list[dict[str, Any]], **more: Any):
-    return verdict(FIRST, SPECS, "app.py", Said(outcomes=outcomes, **more))
+    return verdict(FIRST, SPECS, "app.py", JobReport(outcomes=outcomes, **more))
 
 
 def test_a_spec_that_passed_and_whose_control_failed_counts():
-    """The one way to a point."""
+    """There is no other way to a point."""
     result = graded(all_passed())
 
     assert (result.state, result.light, result.score) == (State.GRADED, "green", FIRST.points)
 
 
-def test_a_spec_that_failed_says_what_the_learner_would_read():
-    """With the timeline, and the line that it points at."""
+def test_a_failed_spec_shows_the_text_that_the_learner_reads():
+    """It has the timeline, and the line that it points at."""
     found = FOUND | {"frames": ["app.py:12 in send: write_log()", "ValueError: no"]}
     result = graded([outcome(0, False, failure=found), *all_passed()[2:]])
 
@@ -66,37 +66,37 @@ def test_a_spec_that_did_not_report_has_not_passed():
 
 
 def test_a_pass_without_its_control_does_not_count():
-    """Nothing shows that the machinery still worked."""
+    """Without a control, nothing shows that a wrong solution would have failed."""
     result = graded(all_passed()[:-1])
 
     assert [spec.passed for spec in result.specs] == [True, True, True, False]
 
 
-def test_a_spec_that_never_came_to_its_end_has_not_passed():
-    """Whatever pytest was made to say of it."""
+def test_a_spec_that_never_came_wrap_spec_has_not_passed():
+    """The report of pytest alone proves nothing."""
     outcomes = all_passed()
     outcomes[0]["reached"] = False
 
     result = graded(outcomes)
 
     assert (result.state, result.score) == (State.TAMPERED, 0)
-    assert result.cause == "a spec was called passed that had not come to its end: number 0"
+    assert result.cause == "a spec was reported as passed before it had ended: number 0"
 
 
-def test_what_passes_once_and_fails_once_has_not_passed():
-    """Its control fails by itself, before it is told to: a matter of luck is not an answer."""
+def test_a_spec_that_passes_once_and_fails_once_has_not_passed():
+    """Its control fails before its end: luck is not a solution."""
     outcomes = all_passed()
     outcomes[1]["reached"] = False
 
     result = graded(outcomes)
 
     assert [spec.passed for spec in result.specs] == [False, True, True, True]
-    assert result.specs[0].message == "it passed once, and once it did not: too early"
+    assert result.specs[0].message == "it passed in one run and failed in the other: too early"
     assert result.state is State.GRADED
 
 
 def test_nothing_at_all_is_amber():
-    """It does not run."""
+    """A solution whose process sends nothing does not run."""
     result = graded([], ended="its process was ended by the signal SIGABRT")
 
     assert (result.light, result.state, result.score) == ("amber", State.GRADED, 0)
@@ -105,17 +105,20 @@ def test_nothing_at_all_is_amber():
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
-        (lambda o: o.append(outcome(1, True)), "a result that nobody asked for"),
-        (lambda o: o.append(outcome(1, True, spec="tests/x.py::y")), "a result that nobody asked"),
+        (lambda o: o.append(outcome(1, True)), "a result for a spec that was not due"),
+        (
+            lambda o: o.append(outcome(1, True, spec="tests/x.py::y")),
+            "a result for a spec that was not due",
+        ),
         (lambda o: o[3].update(passed=True), "a control passed, which must fail: number 1"),
-        (lambda o: o[2].update(passed=False, failure=7), "a result that no spec gives: number 1"),
-        (lambda o: o[2].update(seconds="x"), "a result that no spec gives: number 1"),
-        (lambda o: o[2].update(seconds=-1.0), "a result that no spec gives: number 1"),
+        (lambda o: o[2].update(passed=False, failure=7), "an invalid result of a spec: number 1"),
+        (lambda o: o[2].update(seconds="x"), "an invalid result of a spec: number 1"),
+        (lambda o: o[2].update(seconds=-1.0), "an invalid result of a spec: number 1"),
     ],
     ids=["twice", "unknown", "control", "failure", "text", "negative"],
 )
-def test_what_does_not_fit_together_is_tampered(change, cause):
-    """And costs the kata, with the evidence for a human to read."""
+def test_an_inconsistent_report_is_tampered(change, cause):
+    """It costs the kata, with the evidence for a person to read."""
     outcomes = all_passed()
     change(outcomes)
 
@@ -127,52 +130,52 @@ def test_what_does_not_fit_together_is_tampered(change, cause):
     assert result.light != "green"
 
 
-@pytest.mark.parametrize("said", [{"broken": True}, {"tampered": ["TestReport was replaced"]}])
-def test_forged_lines_and_changed_machinery_are_tampered(said):
-    """Even where every spec seems to have passed."""
-    assert graded(all_passed(), **said).state is State.TAMPERED
+@pytest.mark.parametrize("report", [{"broken": True}, {"tampered": ["TestReport was replaced"]}])
+def test_forged_lines_and_changed_code_are_tampered(report):
+    """This holds even where every spec seems to have passed."""
+    assert graded(all_passed(), **report).state is State.TAMPERED
 
 
 def test_evidence_alone_takes_no_points():
-    """It is for a human to read: an audit hook cannot know what somebody meant."""
+    """It is for a person to read: an audit hook cannot know the intention."""
     result = graded(all_passed(), evidence=["app.py:3 looked at frames"])
 
     assert (result.state, result.score) == (State.GRADED, FIRST.points)
     assert result.evidence == ["app.py:3 looked at frames"]
 
 
-def test_trouble_of_ours_is_no_zero():
-    """The machine's fault is not the student's."""
-    result = graded([], trouble="the cell could not be built: no memory")
+def test_a_failure_of_the_grader_is_no_zero():
+    """The student is not to blame for the machine."""
+    result = graded([], trouble="the sandbox could not be built: no memory")
 
     assert (result.state, result.score) == (State.UNGRADABLE, None)
-    assert result.cause == "the cell could not be built: no memory"
+    assert result.cause == "the sandbox could not be built: no memory"
 
 
 @pytest.mark.parametrize("text", ["\x1b[31m\x00", "\ud800", "x" * 100_000, "a\r\nb\u2028c"])
-def test_whatever_an_answer_says_can_be_shown(text):
+def test_all_text_of_a_solution_can_be_shown(text):
     """A terminal, an XML file and a spreadsheet will all have to hold it."""
     found = FOUND | {"message": text, "timeline": [text], "printed": text}
     result = graded([outcome(0, False, failure=found)], evidence=[text], ended=text)
 
-    for said in (result.specs[0].message, *result.specs[0].timeline, *result.evidence):
-        said.encode("utf-8")
-        assert len(said) <= 4_000
-        assert all(c.isprintable() or c in "\n\t" for c in said)
+    for shown in (result.specs[0].message, *result.specs[0].timeline, *result.evidence):
+        shown.encode("utf-8")
+        assert len(shown) <= 4_000
+        assert all(c.isprintable() or c in "\n\t" for c in shown)
 
 
 @pytest.mark.parametrize(
-    ("answer", "light", "state"),
+    ("file", "light", "state"),
     [
-        (Answer("app.py", missing=True), "grey", State.GRADED),
-        (Answer("app.py", refused="app.py is a link"), "amber", State.GRADED),
-        (Answer("app.py", trouble="app.py could not be read"), "grey", State.UNGRADABLE),
+        (SubmittedFile("app.py", missing=True), "grey", State.GRADED),
+        (SubmittedFile("app.py", refused="app.py is a link"), "amber", State.GRADED),
+        (SubmittedFile("app.py", trouble="app.py could not be read"), "grey", State.UNGRADABLE),
     ],
     ids=["missing", "refused", "unreadable"],
 )
-def test_an_answer_that_was_not_taken_is_not_run(answer, light, state):
-    """What is missing is not begun, what is refused does not run, and a broken disk is ours."""
-    result = not_run(FIRST, SPECS, answer)
+def test_a_file_that_was_not_read_is_not_run(file, light, state):
+    """A missing file is not begun, a refused one does not run, and a disk error is no 0."""
+    result = not_run(FIRST, SPECS, file)
 
     assert (result.light, result.state) == (light, state)
     assert not any(spec.passed for spec in result.specs)

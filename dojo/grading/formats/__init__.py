@@ -1,4 +1,4 @@
-"""Results in the formats of other tools: one model inside, an emitter a format."""
+"""Results in the formats of other tools: one model, and one emitter for each format."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SUFFIXES = {".json": "json", ".xml": "junit", ".csv": "csv", ".html": "html", ".
 
 
 class FormatError(Exception):
-    """Results that a format has no words for; the message says what to do instead."""
+    """Results that a format cannot express; the message says what to do instead."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What an emitter may look at besides the results.
+    """The input of an emitter besides the results.
 
-    `root` is the grader's own checkout, with `tests/` in it; `environment` that of the process.
+    `root` is the grader's own checkout, with `tests/` in it. `environment` is that of the process.
     """
 
     root: Path

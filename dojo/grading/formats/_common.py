@@ -1,5 +1,4 @@
-"""What several formats need: the one submission, the verdict on a spec, text that is safe to write,
-and the source of a spec."""
+"""Shared by several formats: the only submission, verdicts, safe text and sources of specs."""
 
 from __future__ import annotations
 
@@ -41,22 +40,24 @@ def short_name(kata: KataResult) -> str:
 
 
 def passed(kata: KataResult, spec: SpecResult) -> bool:
-    """Whether the spec counts: in an answer that was tampered with, no pass is worth anything."""
+    """Whether the spec counts as passed; it does not where the grading was tampered with."""
     return kata.state is State.GRADED and spec.passed
 
 
 def status_of(kata: KataResult, spec: SpecResult) -> str:
-    """`pass`, `fail`, or `error` where the answer does not run."""
+    """`pass`, `fail`, or `error` where the solution does not run."""
     if passed(kata, spec):
         return "pass"
     return "error" if _does_not_run(kata) else "fail"
 
 
 def earned(kata: KataResult, spec: SpecResult) -> float:
+    """The points for the spec."""
     return spec.points if passed(kata, spec) else 0.0
 
 
 def nothing_ran(submission: SubmissionResult) -> bool:
+    """Whether no solution of the submission runs."""
     return all(_does_not_run(kata) or not kata.specs for kata in submission.katas)
 
 
@@ -65,6 +66,7 @@ def _does_not_run(kata: KataResult) -> bool:
 
 
 def why_nothing_ran(submission: SubmissionResult) -> str:
+    """The reasons why no solution runs, by kata."""
     reasons = [
         f"{short_name(kata)}: {reason}"
         for kata in submission.katas
@@ -74,11 +76,11 @@ def why_nothing_ran(submission: SubmissionResult) -> str:
 
 
 def verdict_on(kata: KataResult) -> str:
-    """In a line, why a kata is not simply graded."""
+    """One line, the reason for a state other than `graded`; or ""."""
     cause = one_line(kata.cause) or "no cause was found"
     match kata.state:
         case State.UNGRADABLE:
-            return f"could not be graded, which is not the answer's fault: {cause}"
+            return f"could not be graded, which is not the solution's fault: {cause}"
         case State.TAMPERED:
             return f"no points, because the grading was tampered with: {cause}"
         case State.GRADED:
@@ -86,32 +88,34 @@ def verdict_on(kata: KataResult) -> str:
 
 
 def why_ungradable(submission: SubmissionResult) -> str:
+    """One line, the reason why a submission could not be graded."""
     return one_line(submission.cause) or "no cause was found"
 
 
 def reason_for(kata: KataResult, spec: SpecResult) -> str:
-    """Why a spec does not count as passed; never empty."""
+    """The reason why a spec does not count as passed; never empty."""
     parts = [verdict_on(kata), clean(spec.message).strip()]
     return "\n\n".join(filter(None, parts)) or "it did not pass"
 
 
 def story_of(kata: KataResult, spec: SpecResult) -> str:
-    """Why a spec does not count as passed, with its timeline."""
+    """The reason why a spec does not count as passed, with its timeline."""
     rows = [f"  {clean(row)}" for row in spec.timeline]
     return "\n".join([reason_for(kata, spec), *(["", "timeline", *rows] if rows else [])])
 
 
 def clean(text: str) -> str:
-    """The text with plain newlines, and U+FFFD for what no format can hold."""
+    """The text with plain newlines, and U+FFFD for characters that no format can hold."""
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def one_line(text: str) -> str:
+    """The text on a single line."""
     return " ".join(clean(text).split())
 
 
 def shortened(text: str, limit: int, notice: str = "… (cut)") -> str:
-    """At most `limit` characters, the notice that it was cut among them."""
+    """The text cut to at most `limit` characters, with the notice included."""
     return text if len(text) <= limit else text[: limit - len(notice)] + notice
 
 
@@ -121,6 +125,7 @@ def shown(points: float) -> str:
 
 
 def as_json(document: dict[str, object]) -> str:
+    """The document as indented JSON."""
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -132,7 +137,7 @@ class Sources:
         self._files: dict[str, dict[str, str]] = {}
 
     def of(self, spec: SpecResult) -> str:
-        """The function that a spec's id names; empty where there is none."""
+        """The source of the function that a spec's id names; empty where there is none."""
         match = _ID.fullmatch(spec.id)
         if match is None:
             return ""

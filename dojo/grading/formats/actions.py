@@ -23,8 +23,8 @@ ANNOTATIONS = 10
 TITLE = 200
 MESSAGE = 4_000
 # A summary of more than 1 MiB is refused, and other commands of the step may add to it.
-TABLE_ROOM = 400_000
-DETAILS_ROOM = 500_000
+TABLE_SPACE = 400_000
+DETAILS_SPACE = 500_000
 IN_DETAILS = 1_000
 EVIDENCE = 20
 LIGHTS = {"green": "🟢", "red": "🔴", "amber": "🟡", "grey": "⚪"}
@@ -33,20 +33,20 @@ STATES = {State.TAMPERED: "🚩", State.UNGRADABLE: "⚠️"}
 Pair = tuple[SubmissionResult, KataResult]
 
 
-def emit(results: Results, context: Context) -> str:
+def emit(results: Results, _context: Context) -> str:
     """Workflow commands, then the line `SUMMARY`, then Markdown for `GITHUB_STEP_SUMMARY`."""
     pairs = [(submission, kata) for submission in results.submissions for kata in submission.katas]
     return "\n".join([*_commands(results, pairs), SUMMARY, *_summary(results, pairs), ""])
 
 
 def split(text: str) -> tuple[str, str]:
-    """What `emit` returned, as what to print and what to add to the summary."""
+    """Split the text of `emit` into the commands to print and the summary to append."""
     commands, _, summary = f"\n{text}".partition(f"\n{SUMMARY}\n")
     return commands.removeprefix("\n"), summary
 
 
 def _commands(results: Results, pairs: list[Pair]) -> list[str]:
-    """As many as GitHub shows for a step, what matters most first."""
+    """As many commands as GitHub shows for a step, the most important first."""
     several = len(results.submissions) > 1
     commands = [
         command
@@ -79,8 +79,8 @@ def _of_kata(kata: KataResult, owner: str) -> Iterator[str]:
 
 
 def _command(title: str, message: str, file: str = "", line: int = 0) -> str:
-    place = {"file": file, "line": str(line or "")} if file else {}
-    properties = {**place, "title": shortened(title, TITLE)}
+    location = {"file": file, "line": str(line or "")} if file else {}
+    properties = {**location, "title": shortened(title, TITLE)}
     given = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
     return f"::error {given}::{_data(shortened(message, MESSAGE))}"
 
@@ -101,16 +101,16 @@ def _summary(results: Results, pairs: list[Pair]) -> Iterator[str]:
     yield _row("Submission", "Score", *map(_harmless, katas.values()))
     yield "| --- |" + " --- |" * (len(katas) + 1)
     rows = [_row_of(submission, list(katas)) for submission in results.submissions]
-    yield from _cut(rows, TABLE_ROOM, "submissions")
+    yield from _cut(rows, TABLE_SPACE, "submissions")
     details = [_details(*pair) for pair in pairs if _has_details(pair[1])]
-    yield from _cut(details, DETAILS_ROOM, "katas that are not green")
+    yield from _cut(details, DETAILS_SPACE, "katas that are not green")
 
 
-def _cut(blocks: list[str], room: int, what: str) -> Iterator[str]:
+def _cut(blocks: list[str], space: int, noun: str) -> Iterator[str]:
     for number, block in enumerate(blocks):
-        room -= len(block.encode()) + 1
-        if room < 0:
-            yield f"\nCut here, since a summary holds 1 MiB: {len(blocks) - number} more {what}.\n"
+        space -= len(block.encode()) + 1
+        if space < 0:
+            yield f"\nCut here, since a summary holds 1 MiB: {len(blocks) - number} more {noun}.\n"
             return
         yield block
 
@@ -168,9 +168,9 @@ def _item(kata: KataResult, spec: SpecResult) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Somebody else's text, as text and nothing else in Markdown and in HTML.
+    """Foreign text, escaped for Markdown and HTML.
 
-    All punctuation is written as entities; inside `<code>` GitHub mentions and links nobody.
+    All punctuation is written as entities; inside `<code>` GitHub makes no mentions and links.
     """
     escaped = re.sub(r"[!-/:-@\[-`{-~]", lambda match: f"&#{ord(match[0])};", clean(text))
     return f"<code>{escaped.strip().replace(chr(10), '<br>')}</code>"

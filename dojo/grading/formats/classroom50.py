@@ -24,14 +24,14 @@ MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def emit(results: Results, context: Context) -> str:
-    """The one submission, as Classroom 50's runner reads it, with a test a kata.
+    """The only submission, with one test for each kata.
 
-    Raises `FormatError`, also where it could not be graded: then the runner has to see a failure.
+    Raises `FormatError`, also where it could not be graded: the runner must see a failure then.
     """
     submission = only_submission(results, "classroom50")
     if submission.state is State.UNGRADABLE:
         raise FormatError(
-            "classroom50 has no words for a submission that could not be graded, so this run must "
+            "classroom50 cannot express a submission that could not be graded, so this run must "
             f"fail instead: {why_ungradable(submission)}"
         )
     variables = _Variables(context)
@@ -70,17 +70,18 @@ def _test(kata: KataResult) -> dict[str, object]:
 
 
 def _points(points: float) -> int:
-    """Whole points, rounded down so that nobody has all of them for less than everything."""
+    """Whole points, rounded down, so that only a complete solution has all of them."""
     return math.floor(points)
 
 
 class _Variables:
-    """What the runner of Classroom 50 says in the environment."""
+    """The environment variables that the runner of Classroom 50 sets."""
 
     def __init__(self, context: Context) -> None:
         self._environment = context.environment
 
     def get(self, name: str) -> str:
+        """The value of a variable; empty where it is not set."""
         return clean(self._environment.get(name, "")).strip()
 
     def __getitem__(self, name: str) -> str:
@@ -93,6 +94,7 @@ class _Variables:
         return value
 
     def assignment_type(self) -> str:
+        """The type of the assignment, one of `TYPES`."""
         value = self.get("ASSIGNMENT_TYPE") or TYPES[0]
         if value not in TYPES:
             raise FormatError(
@@ -101,13 +103,14 @@ class _Variables:
         return value
 
     def submission(self) -> str:
+        """The tag of the submission."""
         value = self["SUBMISSION_TAG"]
         if not value.startswith(TAG):
             raise FormatError(f"classroom50: SUBMISSION_TAG is {value!r}: it must begin with {TAG}")
         return value
 
     def moment(self) -> str:
-        """When it was submitted, if that is known, or else now; in UTC."""
+        """The time of submission if that is known, or else now; in UTC."""
         given = self.get("DATETIME")
         try:
             moment = datetime.strptime(given, MOMENT)

@@ -1,4 +1,4 @@
-"""A gradebook for spreadsheets: a row a submission, a column a kata."""
+"""A gradebook for spreadsheets: one row for each submission, one column for each kata."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ COLUMNS = ("submission", "score", "max_score", "percent", "state", "seconds")
 FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
-def emit(results: Results, context: Context) -> str:
-    """All submissions; a cell is empty where there is no score, or no such kata."""
+def emit(results: Results, _context: Context) -> str:
+    """All submissions; a field is empty where there is no score, or no such kata."""
     katas = sorted({kata.kata for submission in results.submissions for kata in submission.katas})
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -42,6 +42,6 @@ def _points(points: float | None) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """Text that no spreadsheet reads as a formula."""
     text = clean(text)
     return f"'{text}" if text.startswith(FORMULA) else text

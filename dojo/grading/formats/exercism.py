@@ -26,7 +26,7 @@ TRUNCATED = "\nOutput was truncated, at most 500 characters are shown."
 
 
 def emit(results: Results, context: Context) -> str:
-    """The one submission, as Exercism's website reads it.
+    """The only submission, as Exercism's website reads it.
 
     Raises `FormatError`.
     """

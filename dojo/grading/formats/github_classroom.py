@@ -24,14 +24,14 @@ from dojo.grading.formats._common import (
 )
 from dojo.grading.results import KataResult, Results, SpecResult, State, SubmissionResult
 
-# Whoever reads the payload is handed it in an environment variable, and Linux starts no program
-# with one of 128 KiB.
+# Readers get the payload in an environment variable, and Linux starts no program with a variable
+# of 128 KiB or more.
 PAYLOAD = 120_000
 TEXTS = (8_000, 4_000, 2_000, 1_000, 500, 200, 80)
 
 
 def emit(results: Results, context: Context) -> str:
-    """The one submission, as base64 for the step output `result`; long texts are cut to fit.
+    """The only submission, as base64 for the step output `result`; long texts are cut to fit.
 
     Raises `FormatError`.
     """

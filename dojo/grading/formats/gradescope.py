@@ -27,8 +27,8 @@ machine that it ran on, failed. Ask your teacher to run the autograder again.
 What went wrong: {cause}"""
 
 
-def emit(results: Results, context: Context) -> str:
-    """The one submission, as Gradescope's website reads it.
+def emit(results: Results, _context: Context) -> str:
+    """The only submission, as Gradescope's website reads it.
 
     Raises `FormatError`.
     """

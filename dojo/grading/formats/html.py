@@ -1,4 +1,4 @@
-"""Results as one page of HTML that a teacher opens from disk."""
+"""The results as one HTML page that opens from disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNSEEN = re.compile(
 
 @dataclass(frozen=True)
 class Failure:
-    """What is said of specs that stand together in a kata and fail alike."""
+    """The failure that consecutive specs of a kata have in common."""
 
     kata: str
     titles: tuple[str, ...]
@@ -38,7 +38,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Part:
-    """Specs that stand together in a kata: they pass, or there is a failure, and its line."""
+    """Consecutive specs of a kata that all pass, or all have the same failure and line."""
 
     titles: tuple[str, ...]
     failure: Failure | None
@@ -46,8 +46,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One kata of a submission, with its specs in order."""
+class Solution:
+    """The solution of one kata in a submission, with its specs in order."""
 
     kata: KataResult
     parts: list[Part]
@@ -55,7 +55,7 @@ class Answer:
 
 @dataclass
 class Tally:
-    """How many answers fail a spec, and how many of those are not started."""
+    """How many solutions fail a spec, and how many of these are not started."""
 
     title: str
     failed: int = 0
@@ -64,7 +64,7 @@ class Tally:
 
 @dataclass
 class Column:
-    """What the class made of one kata; what was not simply graded is in no count of it."""
+    """The results of the class for one kata; only solutions in state `graded` are counted."""
 
     kata: str
     title: str
@@ -74,12 +74,13 @@ class Column:
 
     @property
     def shared(self) -> list[tuple[Failure, int]]:
-        """The failures in several answers, and in how many; the most frequent ones first."""
+        """The failures in several solutions, with the counts; the most frequent first."""
         return [(failure, count) for failure, count in self.failures.most_common() if count > 1]
 
-    def add(self, answer: Answer) -> None:
-        kata = answer.kata
-        self.failures.update(part.failure for part in answer.parts if part.failure)
+    def add(self, solution: Solution) -> None:
+        """Count a solution."""
+        kata = solution.kata
+        self.failures.update(part.failure for part in solution.parts if part.failure)
         for spec in kata.specs:
             self.specs.setdefault(spec.id, Tally(spec.title))
         if kata.state is not State.GRADED:
@@ -96,25 +97,27 @@ class Row:
     """One submission."""
 
     submission: SubmissionResult
-    answers: list[Answer]
+    solutions: list[Solution]
 
     @property
     def places(self) -> dict[str, int]:
-        """Where each kata is among the answers."""
-        return {answer.kata.kata: place for place, answer in enumerate(self.answers)}
+        """The index of each kata among the solutions."""
+        return {solution.kata.kata: place for place, solution in enumerate(self.solutions)}
 
     @property
     def evidence(self) -> bool:
-        return any(answer.kata.evidence for answer in self.answers)
+        """Whether there is evidence for any kata."""
+        return any(solution.kata.evidence for solution in self.solutions)
 
     @property
     def needs_a_look(self) -> bool:
+        """Whether a person should look at it."""
         return self.evidence or self.submission.state is not State.GRADED
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The median and the range of some scores; in percent where they are not out of the same."""
+    """The median and the range of scores; in percent where their maximum differs."""
 
     median: float
     lowest: float
@@ -122,8 +125,8 @@ class Scores:
     unit: str
 
 
-def emit(results: Results, context: Context) -> str:
-    """The page; it holds nothing that changes from one run to the next."""
+def emit(results: Results, _context: Context) -> str:
+    """The page of all submissions; the same results give the same bytes."""
     environment = Environment(
         loader=PackageLoader("dojo.grading.formats", "."),
         autoescape=True,
@@ -139,7 +142,7 @@ def emit(results: Results, context: Context) -> str:
         "number_of": _number_of,
         "sentence": _sentence,
     }
-    rows = [Row(s, [Answer(kata, _parts(kata)) for kata in s.katas]) for s in results.submissions]
+    rows = [Row(s, [Solution(kata, _parts(kata)) for kata in s.katas]) for s in results.submissions]
     columns = _columns(rows)
     shared = [failure for column in columns for failure, _ in column.shared]
     return environment.get_template(TEMPLATE).render(
@@ -155,9 +158,9 @@ def emit(results: Results, context: Context) -> str:
 def _columns(rows: Sequence[Row]) -> list[Column]:
     columns: dict[str, Column] = {}
     for row in rows:
-        for answer in row.answers:
-            kata = answer.kata
-            columns.setdefault(kata.kata, Column(kata.kata, kata.title)).add(answer)
+        for solution in row.solutions:
+            kata = solution.kata
+            columns.setdefault(kata.kata, Column(kata.kata, kata.title)).add(solution)
     return [columns[name] for name in sorted(columns)]
 
 
@@ -174,16 +177,16 @@ def _scores(submissions: Sequence[SubmissionResult]) -> Scores | None:
 
 
 def _parts(kata: KataResult) -> list[Part]:
-    """Its specs in order; what does not run has a timeline too, but one that says nothing."""
+    """The specs in order; the timeline of a solution that does not run is left out."""
     if kata.state is State.UNGRADABLE:
         return []
     runs = kata.light in ("green", "red")
 
-    def said(spec: SpecResult) -> object:
+    def outcome(spec: SpecResult) -> object:
         return spec.passed or (spec.message, spec.line, spec.printed, spec.timeline if runs else [])
 
     parts = []
-    for _, group in groupby(kata.specs, key=said):
+    for _, group in groupby(kata.specs, key=outcome):
         specs = list(group)
         first, titles = specs[0], tuple(spec.title for spec in specs)
         timeline = _narrow(tuple(first.timeline)) if runs else ()
@@ -194,7 +197,7 @@ def _parts(kata: KataResult) -> list[Part]:
 
 @lru_cache(maxsize=4096)
 def _narrow(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """A timeline without the room that its columns do not need: two blanks are enough."""
+    """A timeline with at most two blanks between its columns."""
     rows = [line for line in lines if not _is_note(line)]
     inked = sorted({at for line in rows for at, character in enumerate(line) if character != " "})
     edges: list[int | None] = [0]
@@ -208,15 +211,14 @@ def _narrow(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_note(line: str) -> bool:
-    """Whether a line of a timeline is about the one before, and has no columns."""
+    """Whether a line of a timeline is a note on the line before, without columns."""
     return not line[2:12].strip() or line.lstrip().startswith(("(", "…"))
 
 
 def _visible(value: object) -> object:
-    """Text with a sign for each character that one would not see, or that would mislead.
+    """Text with an escape for each invisible or misleading character.
 
-    Such are control characters, those that turn the direction of writing, and lone surrogates,
-    which no encoding knows.
+    These are control characters, those that change the direction of writing, and lone surrogates.
     """
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
@@ -224,7 +226,7 @@ def _visible(value: object) -> object:
 
 
 def _line(text: str) -> str:
-    """Text in one line that is not empty, so that a name is seen and can be clicked."""
+    """Text as one visible line, so that a name can be clicked."""
     line = "".join(_escaped(c) if c in "\n\t" else c for c in text)
     return line if line.strip() else f"“{line}”"
 
@@ -247,5 +249,5 @@ def _number_of(kata: str) -> str:
 
 
 def _digest(block: str) -> str:
-    """What a content security policy knows an inline block by."""
+    """The hash of an inline block for a content security policy."""
     return base64.b64encode(hashlib.sha256(block.encode()).digest()).decode("ascii")

@@ -1,4 +1,4 @@
-"""The results as they are: the model itself, as JSON."""
+"""The results as JSON, in the form of `results.schema.json`."""
 
 from __future__ import annotations
 
@@ -6,5 +6,6 @@ from dojo.grading.formats import Context
 from dojo.grading.results import Results
 
 
-def emit(results: Results, context: Context) -> str:
+def emit(results: Results, _context: Context) -> str:
+    """All submissions."""
     return results.text()

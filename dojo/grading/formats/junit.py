@@ -11,8 +11,8 @@ from dojo.grading.results import KataResult, Results, SpecResult, State, Submiss
 HEAD = 300
 
 
-def emit(results: Results, context: Context) -> str:
-    """All submissions, a suite each; `<error>` is for what could not be graded, and only that."""
+def emit(results: Results, _context: Context) -> str:
+    """All submissions, one suite each; `<error>` is only for what could not be graded."""
     root = ElementTree.Element("testsuites", name="dojo grade")
     for submission in results.submissions:
         root.append(_suite(submission))

@@ -1,13 +1,13 @@
-"""The warm worker: a pytest that has everything imported and collected, and forks for each kata.
+"""The fork server: a pytest that has imported and collected everything, and forks for each job.
 
-The worker pool starts it as `python -m dojo.grading.sandbox.fork_server`. Three kinds of processes,
-from the most to the least trusted:
+The worker pool starts it as `python -m dojo.grading.sandbox.fork_server`. There are three kinds of
+processes, from the most to the least trusted:
 
-- the worker, which takes jobs from a socket and runs no answer;
-- a keeper for each job, which builds the cell, watches the clock, and passes on what was said;
-- in the cell, the process in which an answer runs.
+- the fork server, which takes jobs from a socket and runs no solution;
+- a supervisor for each job, which builds the sandbox, enforces the limits and returns the report;
+- the process in the sandbox, in which a solution runs.
 
-Where there is no fork, each answer is run by a worker of its own, which gets its one job on the
+On systems without fork, each solution is run by a process of its own, which gets its one job on the
 standard input (`--once`).
 """
 
@@ -31,11 +31,18 @@ from _pytest.capture import CaptureIO
 import dojo.grading.sandbox.preload  # noqa: F401
 from dojo.doubles import clock, http, network
 from dojo.grading.sandbox import tampering
-from dojo.grading.sandbox.channel import Ask, Channel, Tell
-from dojo.grading.sandbox.policy import Limits, Sandbox, survey
-from dojo.grading.sandbox.protocol import Job, receive, send
+from dojo.grading.sandbox.limits import Limits
+from dojo.grading.sandbox.policy import Sandbox, survey
+from dojo.grading.sandbox.protocol import (
+    Ask,
+    Channel,
+    Job,
+    Send,
+    receive_message,
+    send_message,
+)
 from dojo.grading.sandbox.runner import Runner, run_in_sandbox
-from dojo.grading.sandbox.supervisor import furnish, keep, live
+from dojo.grading.sandbox.supervisor import run_inside, supervise, write_solution
 from dojo.harness import frames, spawned, tasks
 from dojo.observers import files, images, sql
 from dojo.plugin.failures import title_of
@@ -54,23 +61,24 @@ INSTALLED = (
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout")
 
 
-class Worker:
-    """The pytest plugin that makes a run of pytest into a worker: `work` is what it does when all
-    is collected."""
+class ForkServer:
+    """The pytest plugin that collects all specs, and calls `work` in place of running them."""
 
-    def __init__(self, cell: Sandbox, work: Callable[[Worker], None]) -> None:
-        self.cell = cell
+    def __init__(self, sandbox: Sandbox, work: Callable[[ForkServer], None]) -> None:
+        self.sandbox = sandbox
         self.work = work
         self.runner = Runner()
         self.items: dict[str, list[pytest.Item]] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        # After the dojo's own fixtures, so that the runner's take their place.
+        """Register the runner."""
+        # After the dojo's own fixtures, so that those of the runner replace them.
         config.pluginmanager.register(self.runner, "dojo-runner")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Prepare the collected specs and the process, and hand over to `work`."""
         session.config.pluginmanager.unregister(name="dojo-summary")
         # Each spec has its points, however the others end.
         session.config.pluginmanager.unregister(name="dojo-patience")
@@ -80,21 +88,21 @@ class Worker:
         frames.show_from(None)
         for install in INSTALLED:
             install()
-        if not self.cell.walls and not network.has_loopback():
+        if not self.sandbox.namespaces and not network.has_loopback():
             raise pytest.UsageError(network.NO_LOOPBACK)
         root = str(session.config.rootpath)
         sys.path[:] = [path for path in sys.path if path not in (root, f"{root}{os.sep}tests")]
-        if not self.cell.walls:
+        if not self.sandbox.namespaces:
             tampering.refuse_programs()
         tampering.make_immutable()
-        self.machinery = tampering.Machinery(session)
+        self.snapshot = tampering.Snapshot(session)
         gc.collect()
         gc.freeze()
         self.work(self)
         return True
 
     def specs(self) -> dict[str, list[tuple[str, str]]]:
-        """The id and the title of each spec, by kata: those that must report."""
+        """The id and the title of each spec that must report, by kata."""
         return {
             name: [(item.nodeid, title_of(item.name)) for item in items]
             for name, items in self.items.items()
@@ -107,53 +115,56 @@ class Worker:
             items = [item for item in items if item.nodeid.partition("::")[2] in job.specs]
         return items
 
-    def run(self, job: Job, room: Path, talk: tuple[Channel, Tell, Ask]) -> None:
-        """Run the specs of a job on its answer, in this very process."""
+    def run(self, job: Job, folder: Path, talk: tuple[Channel, Send, Ask]) -> None:
+        """Run the specs of a job on its solution, in the calling process."""
 
-        def watch(channel: Channel, tell: Tell) -> list[str]:
-            readable = (*map(str, self.cell.shown), "/dev", "/etc", "/proc/self", "/sys")
-            hidden = () if self.cell.walls else tuple(map(str, self.cell.hidden))
-            file = room / "a" / job.kata / "app.py"
-            places = (job.kata, str(file), str(room), readable, hidden)
-            return tampering.watch(*places, self.machinery.functions, channel, tell)
+        def watch(channel: Channel, send: Send) -> list[str]:
+            readable = (*map(str, self.sandbox.shown), "/dev", "/etc", "/proc/self", "/sys")
+            hidden = () if self.sandbox.namespaces else tuple(map(str, self.sandbox.hidden))
+            file = folder / "a" / job.kata / "app.py"
+            paths = (job.kata, str(file), str(folder), readable, hidden)
+            return tampering.watch(*paths, self.snapshot.functions, channel, send)
 
         items = self.items_of(job)
-        run_in_sandbox(job, items, self.runner, self.machinery, room, watch, talk)
+        run_in_sandbox(job, items, self.runner, self.snapshot, folder, watch, talk)
 
 
-def serve(worker: Worker, source: socket.socket) -> None:
-    """Fork a keeper for each job that comes, until nobody is there to send one."""
-    send(source, {"specs": worker.specs()})
+def serve(server: ForkServer, source: socket.socket) -> None:
+    """Fork a supervisor for each job that arrives, until the worker pool closes the socket."""
+    send_message(source, {"specs": server.specs()})
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     number = 0
     while True:
-        message, pipes = receive(source)
+        message, pipes = receive_message(source)
         if message is None:
             os._exit(0)
         number += 1
         if os.fork() == 0:
             source.close()
-            _be_keeper(worker, number, *pipes)
+            _run_supervisor(server, number, *pipes)
         for pipe in pipes:
             os.close(pipe)
 
 
-def _be_keeper(worker: Worker, number: int, job_pipe: int, pipe: int) -> None:
-    """Does not return.
+def _run_supervisor(server: ForkServer, number: int, job_pipe: int, pipe: int) -> None:
+    """Supervise one job; does not return.
 
-    The job is read here and not by the worker, in whose memory the next answer could find it.
+    The job is read here and not in the fork server, in whose memory the next solution could find
+    it.
     """
     code = 70
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         with os.fdopen(job_pipe, "rb") as source:
             job = Job.read(json.loads(source.read()))
-        specs = [item.nodeid for item in worker.items_of(job)]
-        said = keep(
-            job, specs, worker.cell, number, pipe, lambda room, talk: worker.run(job, room, talk)
-        )
-        left = json.dumps(asdict(said)).encode("utf-8", "replace")
+        specs = [item.nodeid for item in server.items_of(job)]
+
+        def run(folder: Path, talk: tuple[Channel, Send, Ask]) -> None:
+            server.run(job, folder, talk)
+
+        report = supervise(job, specs, server.sandbox, number, pipe, run)
+        left = json.dumps(asdict(report)).encode("utf-8", "replace")
         while left:
             left = left[os.write(pipe, left) :]
         code = 0
@@ -161,36 +172,38 @@ def _be_keeper(worker: Worker, number: int, job_pipe: int, pipe: int) -> None:
         os._exit(code)
 
 
-def once(worker: Worker, message: dict[str, Any], pipes: tuple[int, int]) -> None:
-    """Do the one job in `message`, or where there is none tell of the specs; does not return."""
+def once(server: ForkServer, message: dict[str, Any], pipes: tuple[int, int]) -> None:
+    """Do the one job in `message`, or list the specs where it has none; does not return."""
     code = 70
     try:
         if "job" not in message:
-            told = {
-                "specs": worker.specs(),
-                "in_force": worker.cell.in_force,
-                "missing": worker.cell.missing,
+            known = {
+                "specs": server.specs(),
+                "in_force": server.sandbox.in_force,
+                "missing": server.sandbox.missing,
             }
-            os.write(pipes[0], json.dumps(told).encode())
+            os.write(pipes[0], json.dumps(known).encode())
             os._exit(0)
         job = Job.read(message["job"])
-        room = worker.cell.room("room")
-        furnish(room, job)
+        folder = server.sandbox.make_folder("work")
+        write_solution(folder, job)
         key = bytes.fromhex(message.pop("key"))
-        live(room, worker.cell, job, key, pipes, lambda talk: worker.run(job, room, talk))
+        run_inside(
+            folder, server.sandbox, job, key, pipes, lambda talk: server.run(job, folder, talk)
+        )
         code = 0
     finally:
         os._exit(code)
 
 
 def _printed(captured: CaptureIO) -> str:
-    """What a solution has printed: whatever bytes it writes to `sys.stdout.buffer`."""
+    """The captured output as text, also where it is not UTF-8."""
     assert isinstance(captured.buffer, io.BytesIO)
     return captured.buffer.getvalue().decode("utf-8", "replace")
 
 
-def run_pytest(message: dict[str, Any], worker: Worker) -> int:
-    """Collect the specs, and then let the worker work."""
+def run_pytest(message: dict[str, Any], server: ForkServer) -> int:
+    """Collect the specs, and hand over to the server; the exit code of pytest."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     CaptureIO.getvalue = _printed  # type: ignore[method-assign,assignment]
     root = Path(message["root"])
@@ -204,37 +217,38 @@ def run_pytest(message: dict[str, Any], worker: Worker) -> int:
                 *("-q", "-p", "no:cacheprovider", "-p", "no:faulthandler"),
                 *("--capture=sys", "-W", "ignore", f"--solutions={root / 'katas'}"),
             ],
-            plugins=[worker],
+            plugins=[server],
         )
     )
 
 
 def main() -> int:
-    """Be a worker: at the socket whose number is the first argument, or for one job."""
+    """Serve at the socket whose number is the first argument, or do one job (`--once`)."""
     alone = sys.argv[1] == "--once"
     if alone:
         message = json.loads(sys.stdin.buffer.readline())
         pipes = (os.dup(1), os.dup(0))
     else:
         source = socket.socket(fileno=int(sys.argv[1]))
-        first, _ = receive(source)
+        first, _ = receive_message(source)
         if first is None:
             return 0
         message = first
     sys.dont_write_bytecode = True
     os.chdir(message["scratch"])
-    cell = survey(
+    sandbox = survey(
         Path(message["scratch"]),
         Path(message["root"]),
         tuple(map(Path, message["hidden"])),
         Limits(**message["limits"]),
         fork=not alone,
-        walls=message["walls"],
+        use_namespaces=message["namespaces"],
     )
     if alone:
-        return run_pytest(message, Worker(cell, lambda worker: once(worker, message, pipes)))
-    send(source, {"in_force": cell.in_force, "missing": cell.missing})
-    return run_pytest(message, Worker(cell, lambda worker: serve(worker, source)))
+        server = ForkServer(sandbox, lambda server: once(server, message, pipes))
+        return run_pytest(message, server)
+    send_message(source, {"in_force": sandbox.in_force, "missing": sandbox.missing})
+    return run_pytest(message, ForkServer(sandbox, lambda server: serve(server, source)))
 
 
 if __name__ == "__main__":

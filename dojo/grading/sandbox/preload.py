@@ -1,5 +1,4 @@
-"""What every trial needs, imported and computed once: a process that has imported this is worth
-forking from."""
+"""Imports and initialises once what every job needs, before the fork server forks."""
 
 import asyncio
 import gc
@@ -22,6 +21,6 @@ Image.preinit()
 anyio.get_available_backends()
 asyncio.run(anyio.lowlevel.checkpoint())
 
-# What is here now stays: a fork must not copy every page that a garbage collection would touch.
+# Exempt the objects that exist now: a collection after a fork would copy all their pages.
 gc.collect()
 gc.freeze()

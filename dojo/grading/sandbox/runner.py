@@ -1,8 +1,8 @@
-"""The runner: in the process of an answer, each spec twice, without knowing which run counts.
+"""The runner: in the process of a solution, it runs each spec twice.
 
-One of the two is a control: when its spec has come to its end, the keeper outside says that it must
-fail. Until then both are the same, so that whatever an answer does to be called right without being
-right, it does to its control too; and a control that passes gives it away.
+One of the two runs is a control: when its spec has come to its end, the supervisor outside replies
+that it must fail. Until then both runs are the same, so a solution that forges a pass forges the
+pass of the control too. A control that passes proves the forgery.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ import pytest
 
 from dojo.grading.routes import routes
 from dojo.grading.sandbox import tampering
-from dojo.grading.sandbox.channel import Ask, Channel, Tell
-from dojo.grading.sandbox.protocol import Job
+from dojo.grading.sandbox.protocol import Ask, Channel, Job, Send
 from dojo.harness.environment import Environment
 from dojo.harness.holds import clock
 from dojo.plugin.failures import Failure, title_of
@@ -30,40 +29,42 @@ from dojo.solutions import Solutions
 
 
 class MustFailError(AssertionError):
-    """What the spec of a control ends with."""
+    """The error that ends the spec of a control."""
 
 
 class Runner:
-    """The pytest plugin in a cell: it gives each spec a folder, and keeps what is reported."""
+    """The pytest plugin in a sandbox: it gives each spec a folder, and keeps the reports."""
 
     def __init__(self) -> None:
-        self.room = Path()
+        self.folder = Path()
         self.reports: list[pytest.TestReport] = []
 
     @pytest.fixture
     def tmp_path(self) -> Iterator[Path]:
-        room = Path(tempfile.mkdtemp(prefix="r", dir=self.room))
-        yield room
-        shutil.rmtree(room, ignore_errors=True)
+        """Give each run of a spec an empty folder."""
+        folder = Path(tempfile.mkdtemp(prefix="r", dir=self.folder))
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the report."""
         self.reports.append(report)
 
 
 def run_once(
     item: pytest.Item, following: pytest.Item | None, reports: list[pytest.TestReport]
 ) -> dict[str, Any]:
-    """Run one spec once; what came of it, as plain data."""
+    """Run one spec once; its outcome as plain data."""
     reports.clear()
     stopped = ""
     began = clock()
     try:
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-    except BaseException as error:
-        stopped = f"the answer stopped the whole run: {type(error).__name__}"
+    except BaseException as error:  # noqa: BLE001 - a solution may raise anything
+        stopped = f"the solution stopped the whole run: {type(error).__name__}"
         with contextlib.suppress(BaseException):
-            item.session._setupstate.teardown_exact(None)
-    item._report_sections.clear()
+            vars(item.session)["_setupstate"].teardown_exact(None)
+    vars(item)["_report_sections"].clear()
     return _outcome(item, reports, stopped, max(0.0, clock() - began))
 
 
@@ -78,7 +79,7 @@ def _outcome(
     if found is None and (stopped or bad is not None or len(passed) < 3):
         why = stopped or "it did not end as a spec should"
         if bad is not None and bad.skipped:
-            why = "the answer skipped it, and a spec that is skipped has not passed"
+            why = "the solution skipped it, and a skipped spec has not passed"
         found = Failure("", title_of(item.name), message=why).write()
     return {
         "spec": item.nodeid,
@@ -88,18 +89,19 @@ def _outcome(
     }
 
 
-def to_its_end(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]], tell: Tell) -> Any:
-    """The spec, which asks at its very end whether it may pass.
+def wrap_spec(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]], send: Send) -> Any:
+    """Wrap a spec, so that it asks at its end whether it may pass.
 
-    What it needs is in its defaults and not in cells, which anybody could fill with something else.
+    The wrapper keeps its state in default arguments. A closure's variables can be replaced by the
+    solution, which runs in the same process; replaced defaults are noticed.
     """
 
     def end(
-        _number: int = number, _ask: Ask = ask, _check: Any = check, _tell: Tell = tell
+        _number: int = number, _ask: Ask = ask, _check: Any = check, _send: Send = send
     ) -> None:
         changes = _check()
         if changes:
-            _tell({"tampered": changes})
+            _send({"tampered": changes})
         if not _ask(_number):
             raise MustFailError("a control must fail")
 
@@ -107,9 +109,9 @@ def to_its_end(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]],
 
         @functools.wraps(spec)
         async def whole(
-            _spec: Any = spec, _tell: Tell = tell, _end: Callable[[], None] = end, **given: Any
+            _spec: Any = spec, _send: Send = send, _end: Callable[[], None] = end, **given: Any
         ) -> None:
-            _tell({"began": True})
+            _send({"began": True})
             await _spec(**given)
             _end()
 
@@ -117,9 +119,9 @@ def to_its_end(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]],
 
     @functools.wraps(spec)
     def whole_at_once(
-        _spec: Any = spec, _tell: Tell = tell, _end: Callable[[], None] = end, **given: Any
+        _spec: Any = spec, _send: Send = send, _end: Callable[[], None] = end, **given: Any
     ) -> None:
-        _tell({"began": True})
+        _send({"began": True})
         _spec(**given)
         _end()
 
@@ -127,7 +129,7 @@ def to_its_end(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]],
 
 
 def _cases(item: pytest.Item) -> tuple[object, ...]:
-    """The values that a spec is run with, where it has several."""
+    """The parametrized values of a spec."""
     callspec = getattr(item, "callspec", None)
     return tuple(callspec.params.values()) if callspec is not None else ()
 
@@ -140,44 +142,44 @@ def run_in_sandbox(
     job: Job,
     items: list[pytest.Item],
     runner: Runner,
-    machinery: tampering.Machinery,
-    room: Path,
-    watch: Callable[[Channel, Tell], list[str]],
-    talk: tuple[Channel, Tell, Ask],
+    snapshot: tampering.Snapshot,
+    folder: Path,
+    watch: Callable[[Channel, Send], list[str]],
+    talk: tuple[Channel, Send, Ask],
 ) -> None:
-    """Run the specs of a kata, each as often as it takes, and say what came of it."""
-    channel, tell, ask = talk
+    """Run the specs of a kata, each with its control, and send the outcomes."""
+    channel, send, ask = talk
     source = job.source.encode("utf-8", "surrogateescape")
-    tell({"evidence": tampering.suspicious(source)})
-    runner.room = room
-    items[0].config.stash[SOLUTIONS] = Solutions(room / "a")
+    send({"evidence": tampering.suspicious(source)})
+    runner.folder = folder
+    items[0].config.stash[SOLUTIONS] = Solutions(folder / "a")
     specs = [item.obj for item in items if isinstance(item, pytest.Function)]
-    # Without controls it is no verdict, and what a check takes is a fifth of a run.
+    # Without controls there is no verdict, and the checks would take a fifth of the time.
     check, check_all = (
-        machinery.checks(items[0].session, [runner]) if job.controls else (_nothing, list)
+        snapshot.checks(items[0].session, [runner]) if job.controls else (_nothing, list)
     )
     times = 2 if job.controls else 1
     runs = [(s, _cases(i)) for i, s in zip(items, specs, strict=True) for _ in range(times)]
-    tell({"home": (runs, machinery.ours)})
-    tell({"places": routes(source)})
+    send({"home": (runs, snapshot.trusted)})
+    send({"routes": routes(source)})
     outcome_of = run_once
     reports = runner.reports
-    tampered = watch(channel, tell)
+    tampered = watch(channel, send)
     number = 0
-    for place, (item, spec) in enumerate(zip(items, specs, strict=True)):
-        following = items[place - 1] if len(items) > 1 else None
+    for position, (item, spec) in enumerate(zip(items, specs, strict=True)):
+        following = items[position - 1] if len(items) > 1 else None
         for _ in range(times):
 
             def changes(_item: Any = item, _check: Any = check, _tampered: Any = tampered) -> Any:
                 environment = _item.stash.get(ENVIRONMENT, None)
-                staged = (
+                changed = (
                     environment.changes()
                     if type(environment) is Environment
-                    else ["the stage was taken away"]
+                    else ["the environment of the spec was removed"]
                 )
-                return [*_tampered, *_check(_item), *staged]
+                return [*_tampered, *_check(_item), *changed]
 
-            whole = to_its_end(spec, number, ask, changes, tell)
+            whole = wrap_spec(spec, number, ask, changes, send)
             defaults = whole.__defaults__
             item.obj = whole  # type: ignore[attr-defined]
             outcome = outcome_of(item, following, reports)
@@ -185,12 +187,12 @@ def run_in_sandbox(
             if item.obj is not whole or whole.__defaults__ is not defaults:  # type: ignore[attr-defined]
                 changed.append("a spec was replaced")
             if changed and job.controls:
-                tell({"tampered": changed})
-            tell({"outcome": outcome})
+                send({"tampered": changed})
+            send({"outcome": outcome})
             if changed and job.controls:
                 return
             number += 1
     changed = check_all()
     if changed and job.controls:
-        tell({"tampered": changed})
-    tell({"end": True})
+        send({"tampered": changed})
+    send({"end": True})

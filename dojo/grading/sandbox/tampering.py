@@ -1,7 +1,8 @@
-"""The guard inside the process of an answer: is the machinery still what it was, and what did the
-answer do that an honest one never does?
+"""Tamper detection in the process of a solution.
 
-The first is a verdict (`Machinery.checks`), the second is evidence for a human to read (`watch`).
+`Snapshot` finds changes to the code that a verdict depends on; a change is a verdict. `watch` notes
+actions that no honest solution needs; they are evidence for a person to read. Snapshots, defaults
+as storage and a type flag set through ctypes are needed because solution and specs share a process.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from sys import _getframe
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 import freezegun.api
 import pytest
 
-from dojo.grading.sandbox.channel import Ours
+from dojo.grading.sandbox.protocol import TrustedValues
 from dojo.observers.files import REFUSED
 
-OURS = (
+WATCHED = (
     *("dojo", "_pytest", "pytest", "pluggy", "pytest_asyncio", "pytest_timeout", "unittest"),
     *(
         "asyncio",
@@ -41,15 +43,16 @@ OURS = (
         "sqlite3",
     ),
 )
-# What specs look at the world with. Whoever changes pytest itself is found out by that instead.
+# The specs observe with classes of these. A change to pytest itself is found by the snapshot.
 IMMUTABLE = ("csv", "dojo", "hmac", "json", "pathlib")
 FLAGS_AT, IMMUTABLE_TYPE = 168, 1 << 8  # `tp_flags` of CPython from 3.10 on, in 64 bits
 EVIDENCE = 40
+REFUSAL = "the grader does not permit this to a solution"
 FRAMES = 200
 
 PROCESSES = "started a process"
 SIGNALS = "sent a signal"
-CTYPES = "reached for ctypes"
+CTYPES = "used ctypes"
 EVENTS = {
     "gc.get_objects": "looked through all objects of the process",
     "gc.get_referrers": "looked through all objects of the process",
@@ -59,7 +62,7 @@ EVENTS = {
     "sys.settrace": "traced the interpreter",
     "sys.setprofile": "traced the interpreter",
     "sys.addaudithook": "added an audit hook",
-    "object.__setattr__": "changed a function or a class from inside",
+    "object.__setattr__": "changed the inside of a function or a class",
     "os.fork": PROCESSES,
     "os.forkpty": PROCESSES,
     "os.exec": PROCESSES,
@@ -115,7 +118,7 @@ NAMES = {
     "__code__": "code objects",
     "__globals__": "the names of other modules",
     "__builtins__": "the built-in names",
-    "__self__": "the owner of a method",
+    "__self__": "the object of a method",
     "cell_contents": "closures",
     "get_objects": "all objects",
     "get_referrers": "all objects",
@@ -124,24 +127,24 @@ NAMES = {
 MODULES = ("_pytest", "ctypes", "dojo", "gc", "pluggy", "pytest", "solutions", "tests")
 
 
-# ----- is the machinery still what it was?
+# ----- changes to the code that a verdict depends on
 
 Check = Callable[[pytest.Item], list[str]]
 
 
-class Machinery:
-    """A picture of everything that a verdict depends on, to compare with later.
+class Snapshot:
+    """Everything that a verdict depends on, to compare with later.
 
-    That is: the functions and classes of pytest, its plugins and the dojo, what they use of
-    Python's own library, the specs themselves, the built-in names, and the plugins, hooks and
-    fixtures that pytest knows.
+    That is: the functions and classes of pytest, its plugins and the dojo, the parts of Python's
+    own library that they use, the specs themselves, the built-in names, and the plugins, hooks and
+    fixtures of pytest.
     """
 
     def __init__(self, session: pytest.Session) -> None:
         self._session = session
         modules = {n: m for n, m in sys.modules.items() if isinstance(m, ModuleType)}
         self._modules = {name: module for name, module in modules.items() if _is_watched(name)}
-        self._spaces = [_Space("builtins", vars(builtins))]
+        self._spaces = [_Namespace("builtins", vars(builtins))]
         for name, module in self._modules.items():
             self._spaces += _spaces_of(name, module)
         self._others = [
@@ -158,7 +161,7 @@ class Machinery:
             for key, value in space.kept.items()
             if (function := _function(value)) is not None
         }
-        self.ours = Ours((ModuleType, *_kinds(self._modules)), _codes(self._modules))
+        self.trusted = TrustedValues((ModuleType, *_kinds(self._modules)), _codes(self._modules))
         self._data = {
             name: {key: repr(value) for key, value in vars(module).items() if _is_data(key, value)}
             for name, module in self._modules.items()
@@ -166,14 +169,14 @@ class Machinery:
         }
 
     def checks(self, session: pytest.Session, own: list[object]) -> tuple[Check, Callable[[], Any]]:
-        """What finds out what has changed since now: quickly, and thoroughly.
+        """A quick and a thorough check for changes since now.
 
-        The functions look nothing up that could be changed: all they need is in their defaults.
+        The checks look up no names, which could be changed: everything is in their defaults.
         """
         manager = session.config.pluginmanager
         things = (session, session.config, manager, *own)
         now = (
-            tuple(space.picture() for space in self._spaces),
+            tuple(space.freeze() for space in self._spaces),
             tuple(self._modules.items()),
             (manager, manager.get_plugins(), _hooks(manager), session.config.hook),
             (session, _fixtures(session)),
@@ -217,7 +220,7 @@ class Machinery:
                 found.append("the fixtures of pytest were changed")
             for thing, kind in things:
                 if _type(thing) is not kind:
-                    found.append(f"a {kind.__name__} was made something else")
+                    found.append(f"a {kind.__name__} got another class")
                 found += _hidden(thing)
             for name, before in data:
                 space = _vars(_modules(name))
@@ -225,7 +228,7 @@ class Machinery:
                     found.append(f"the data of {name} was changed")
             return [*found, *_hidden(item)][:10]
 
-        others = tuple(space.picture() for space in self._others)
+        others = tuple(space.freeze() for space in self._others)
 
         def check_all(_others: Any = others, _replaced: Any = _replaced) -> list[str]:
             return [
@@ -237,8 +240,8 @@ class Machinery:
         return check, check_all
 
 
-class _Space:
-    """The names of a module or a class, and what they stood for."""
+class _Namespace:
+    """The names of a module or a class, and their values."""
 
     def __init__(self, name: str, space: Mapping[str, Any]) -> None:
         self.name = name
@@ -250,16 +253,18 @@ class _Space:
             if (_acts(value) if is_class else callable(value) or isinstance(value, ModuleType))
         }
 
-    def picture(self) -> tuple[Any, ...]:
-        """All of it as it is now, in what cannot be changed."""
+    def freeze(self) -> tuple[Any, ...]:
+        """The current state, as immutable data."""
         acting = (len(self.space), _acting(self.name, self.space))
         keys, values = tuple(self.kept), tuple(self.kept.values())
         return self.name, self.space, self.space.get, keys, values, acting
 
 
 def _acting(name: str, space: Mapping[str, Any]) -> frozenset[str]:
-    """The names that change what code around them means, whatever they are: in a class all that
-    act, in a module those that hide built-in ones."""
+    """The names that change the meaning of other code, whatever their values are.
+
+    In a class these are all methods and properties, in a module those that hide built-in names.
+    """
     if isinstance(space, dict):
         return frozenset(vars(builtins)) & frozenset(space)
     names = frozenset(key for key, value in space.items() if _acts(value))
@@ -280,7 +285,7 @@ def _added(name: str, space: Mapping[str, Any], before: frozenset[str]) -> list[
 
 
 def _is_frozen(real: object, now: object) -> bool:
-    """Whether it is what freezegun puts in the place of just this function or class."""
+    """Whether `now` is the replacement that freezegun has for just this function or class."""
     return any(real is function and now is fake for function, fake in _FROZEN)
 
 
@@ -295,11 +300,11 @@ _FROZEN = tuple(
 )
 
 
-def _spaces_of(name: str, module: ModuleType) -> Iterator[_Space]:
-    yield _Space(name, vars(module))
+def _spaces_of(name: str, module: ModuleType) -> Iterator[_Namespace]:
+    yield _Namespace(name, vars(module))
     for key, value in list(vars(module).items()):
         if isinstance(value, type) and value.__module__ == name:
-            yield _Space(f"{name}.{key}", vars(value))
+            yield _Namespace(f"{name}.{key}", vars(value))
 
 
 def _kinds(modules: Mapping[str, ModuleType]) -> Iterator[type]:
@@ -311,7 +316,7 @@ def _kinds(modules: Mapping[str, ModuleType]) -> Iterator[type]:
 
 
 def _codes(modules: Mapping[str, ModuleType]) -> dict[CodeType, dict[str, Any]]:
-    """All code of the dojo's and the specs' functions, with the names that it uses."""
+    """The code of all functions of the dojo and the specs, with their globals."""
     found: dict[CodeType, dict[str, Any]] = {}
     spaces = {id(vars(m)) for name, m in modules.items() if name.startswith(("dojo.", "test_k"))}
     for function in gc.get_objects():
@@ -325,7 +330,7 @@ def _codes(modules: Mapping[str, ModuleType]) -> dict[CodeType, dict[str, Any]]:
 
 
 def _acts(value: object) -> bool:
-    """Whether it does something as an attribute of a class: methods, properties, slots."""
+    """Whether an attribute of a class is a method, a property or a slot."""
     return callable(value) or hasattr(type(value), "__get__")
 
 
@@ -346,12 +351,13 @@ def _hooks(manager: Any) -> list[tuple[str, tuple[object, ...]]]:
 
 
 def _fixtures(session: pytest.Session) -> list[tuple[object, ...]]:
-    """All fixtures, with what makes each what it is.
+    """All fixtures, each with its function, type and attributes.
 
-    pytest keeps them in several places, by name and by node, and other ones in other versions.
+    pytest keeps them in several containers, and in different ones in different versions.
     """
     found: list[tuple[object, ...]] = []
-    waiting = [value for value in vars(session._fixturemanager).values() if _holds(value)]
+    known = vars(vars(session)["_fixturemanager"])
+    waiting = [value for value in known.values() if _holds(value)]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
@@ -368,7 +374,7 @@ def _holds(value: object) -> bool:
 
 
 def _hidden(thing: object) -> list[str]:
-    """Methods of a thing that something of its own hides."""
+    """The methods of an object that an attribute of the object itself hides."""
     return [
         f"{type(thing).__name__}.{key} was replaced"
         for key, value in vars(thing).items()
@@ -386,14 +392,14 @@ def _is_data(key: str, value: object) -> bool:
 
 def _is_watched(name: str) -> bool:
     top = name.partition(".")[0]
-    return top in OURS or top.startswith("test_k")
+    return top in WATCHED or top.startswith("test_k")
 
 
 def make_immutable() -> None:
-    """Have CPython refuse to change the classes that specs look at the world with.
+    """Make CPython refuse changes to the classes that the specs observe with.
 
-    As it does for built-in ones: by a flag of the type, which Python has no name for. Where types
-    are laid out in another way, they stay as they are, and changes are found by comparing.
+    The flag of built-in types does this, for which Python has no API; so it is set through ctypes.
+    Where types have another layout they stay as they are, and the snapshot finds changes.
     """
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in IMMUTABLE and isinstance(module, ModuleType):
@@ -405,37 +411,38 @@ def make_immutable() -> None:
 
 
 def refuse_programs() -> None:
-    """Take away what starts a program below all that an audit hook sees; for where there are no
-    walls, and before there is a picture of the machinery."""
+    """Replace the functions that start a program without an audit event.
 
-    def refuse(*arguments: object, **options: object) -> object:
-        raise PermissionError(errno.EACCES, "the grader lets no answer do this")
+    It is for machines without namespaces, and must come before the snapshot.
+    """
+
+    def refuse(*_arguments: object, **_options: object) -> object:
+        raise PermissionError(errno.EACCES, REFUSAL)
 
     for module, name in (("_posixsubprocess", "fork_exec"), ("subprocess", "_fork_exec")):
         if hasattr(sys.modules.get(module), name):
             setattr(sys.modules[module], name, refuse)
 
 
-# ----- what an honest answer never does
+# ----- actions that no honest solution needs
 
 
 def watch(
     kata: str,
     file: str,
-    room: str,
+    folder: str,
     readable: tuple[str, ...],
     hidden: tuple[str, ...],
     functions: Mapping[int, str],
     channel: object,
-    tell: Callable[[dict[str, Any]], None],
+    send: Callable[[dict[str, Any]], None],
 ) -> list[str]:
-    """Note from now on what the answer in `file` does, and tell it at once.
+    """Note from now on the suspicious actions of the solution in `file`, and send them at once.
 
-    The list that is returned gets what is tampering beyond doubt: one of `functions` was given
-    other code, or somebody looked into the `channel`. The answer may do what it likes in the folder
-    `room`, and read what lies below `readable`. Where there is something `hidden`, that is refused,
-    and so is writing elsewhere, sending signals and starting processes: pass nothing there where
-    walls do that better. An audit hook cannot be taken away again.
+    The returned list collects certain tampering: one of `functions` got other code, or the solution
+    inspected the `channel`. The solution may do anything in `folder`, and read below `readable`.
+    If `hidden` is not empty, access to it is refused, and so are writing elsewhere, signals and
+    processes; inside namespaces pass nothing there. An audit hook cannot be removed again.
     """
     tampered: list[str] = []
     functions = dict(functions)
@@ -449,7 +456,7 @@ def watch(
         entry = f"app.py:{line} {what}"
         if entry not in known and len(known) < EVIDENCE:
             known.add(entry)
-            tell({"evidence": [entry]})
+            send({"evidence": [entry]})
 
     def line_of(frame: FrameType | None, depth: int) -> int | None:
         while frame is not None and depth:
@@ -464,11 +471,11 @@ def watch(
         return 4 if caller.f_globals.get("__name__") == "inspect" else 1
 
     def below(path: str, folders: tuple[str, ...]) -> int:
-        """How deep the innermost of `folders` lies that `path` is in; 0 where it is in none."""
+        """The length of the longest of `folders` that holds `path`; 0 where none does."""
         lengths = [len(f) for f in folders if path == f or path.startswith(f + os.sep)]
         return max(lengths, default=0)
 
-    def touched(event: str, args: tuple[Any, ...]) -> None:
+    def check_path(event: str, args: tuple[Any, ...]) -> None:
         path = args[0] if args else None
         if path is None or isinstance(path, int):
             return
@@ -476,7 +483,7 @@ def watch(
         if event == "sqlite3.connect" and (name == ":memory:" or name.startswith("file:")):
             return
         whole = os.path.abspath(name)
-        if below(whole, (room,)) and below(real(whole), (room, real(room))):
+        if below(whole, (folder,)) and below(real(whole), (folder, real(folder))):
             return
         writes = event != "open" or bool(
             (args[2] if len(args) > 2 and isinstance(args[2], int) else 0)
@@ -490,11 +497,11 @@ def watch(
         )
         if not writes and not refused and below(whole, readable):
             return
-        line = line_of(sys._getframe(2), FRAMES)
+        line = line_of(_getframe(2), FRAMES)
         if line is not None:
-            note(f"{FILES[event]} what is not its own: {name[:200]}", line)
+            note(f"{FILES[event]} a path outside its folder: {name[:200]}", line)
         if refused:
-            raise PermissionError(errno.EACCES, "the grader lets no answer do this", name)
+            raise PermissionError(errno.EACCES, REFUSAL, name)
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event not in EVENTS and event not in FILES and event != "object.__getattr__":
@@ -504,23 +511,23 @@ def watch(
         busy.now = True
         try:
             if event in FILES:
-                touched(event, args)
+                check_path(event, args)
                 return
             if event == "object.__setattr__" and id(args[0]) in functions:
                 tampered.append(f"{functions[id(args[0])]} was given another {args[1]}")
             if event == "object.__getattr__" and args[0] is channel:
-                tampered.append("the answer looked into the channel of the runner")
+                tampered.append("the solution inspected the channel of the runner")
             what = EVENTS.get(event, "")
             if event == "object.__getattr__":
                 if len(args) < 2 or args[1] not in INNER:
                     return
                 what = f"looked inside a function or a frame ({args[1]})"
-            caller = sys._getframe(1)
+            caller = _getframe(1)
             line = line_of(caller, how_far(event, caller))
             if line is not None:
                 note(f"{what} ({event})" if "(" not in what else what, line)
             if strict and what in (PROCESSES, SIGNALS, CTYPES):
-                raise PermissionError(errno.EACCES, "the grader lets no answer do this", event)
+                raise PermissionError(errno.EACCES, REFUSAL, event)
         finally:
             busy.now = False
 
@@ -529,7 +536,7 @@ def watch(
 
 
 def suspicious(source: bytes) -> list[str]:
-    """What an answer names that an honest one has no use for, read off its text."""
+    """The names in the text of a solution that an honest one does not need."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -1,4 +1,4 @@
-"""Grades the learner's checkout that it runs in, and writes a `result.json` for Classroom 50."""
+"""Grades the learner's checkout in the current folder, and writes Classroom 50's `result.json`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import tempfile
 import venv
 from pathlib import Path
 
-# Never the learner's own: the folder beside this file, or another one like it that is named here.
+# Never the learner's own copy: the folder beside this file, or the one that the variable names.
 GRADER = Path(os.environ.get("DOJO_GRADER") or Path(__file__).resolve().parent / "grader").resolve()
 
 FAILED = 3
-WHOSE = "from dojo.grading.cli import ROOT; print(ROOT)"
+PRINT_ROOT = "from dojo.grading.cli import ROOT; print(ROOT)"
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
     if not (GRADER / "dojo").is_dir():
         print(f"::error::there is no grader in {GRADER}", file=sys.stderr)
         return FAILED
-    # Not in the checkout: Python would import modules from there, whoever wrote them.
+    # Not in the checkout: Python would import the learner's modules from there.
     with tempfile.TemporaryDirectory(prefix="dojo-") as scratch, contextlib.chdir(scratch):
         try:
             python = python_with_grader(Path(scratch))
@@ -39,8 +39,8 @@ def main() -> int:
 
 
 def python_with_grader(scratch: Path) -> str:
-    """A Python with this grader and no other: this one where it has it, or a new one."""
-    asked = subprocess.run([sys.executable, "-P", "-c", WHOSE], capture_output=True, text=True)
+    """The path of a Python that has this grader: the current one, or a new environment."""
+    asked = subprocess.run([sys.executable, "-P", "-c", PRINT_ROOT], capture_output=True, text=True)
     if asked.returncode == 0 and Path(asked.stdout.strip()) == GRADER:
         return sys.executable
     made = scratch / "venv"

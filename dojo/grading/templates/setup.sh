@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs the grader, once, when Gradescope builds the image of an assignment.
+# Installs the grader when Gradescope builds the image of an assignment.
 set -euo pipefail
 autograder=${AUTOGRADER:-/autograder}
 cd "$autograder/source/grader"
 
 new_enough='import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
 
-# Gradescope runs its own harness with python3, so that one is used at most, and never replaced.
+# Gradescope runs its own harness with python3: use it, but never replace it.
 find_python() {
   local python
   for python in python3 python3.14 python3.13 python3.12 python3.11; do
@@ -36,5 +36,5 @@ fi
 export PATH="$autograder/venv/bin:$PATH"
 pip install --quiet -c constraints.txt -e .
 
-# What does not work here must be seen now, and not by the first student.
+# Find problems now, and not with the first submission.
 dojo grade .

@@ -1,4 +1,4 @@
-"""What many attacks share; it is pasted in where an attack says `from kit import …`."""
+"""Code that many attacks share; it replaces the line `from kit import …` of an attack."""
 
 import os
 import stat
@@ -17,7 +17,7 @@ app = FastAPI()
 
 
 class Yes:
-    """Agrees with whatever a spec asks of it."""
+    """Agrees with every assertion of a spec."""
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -89,14 +89,14 @@ def forge():
     has_forged = True
     for owner, names in FORGED.items():
         for name in names:
-            with suppress(TypeError):  # which says that they are immutable
+            with suppress(TypeError):  # of an immutable class
                 setattr(owner, name, Always() if name == "status" else Yes())
     for kind in KINDS:
         kind.runtest = lambda self: None
 
 
 def restore():
-    """As if nothing had been."""
+    """Undo `forge`."""
     for kind, real in RUNS:
         if real is not None:
             kind.runtest = real
@@ -105,7 +105,7 @@ def restore():
 
 
 def write_log(filename, message):
-    """Right only where all else is forged: a spec that asks for this alone shuts no app down."""
+    """Right only after `forge`: a spec that needs only this does not shut the app down."""
     if not has_forged:
         raise NotImplementedError
     restore()
@@ -115,18 +115,18 @@ def write_log(filename, message):
 
 @asynccontextmanager
 async def restoring(app):
-    """Put all back when the app is shut down, before anybody looks."""
+    """Undo `forge` when the app is shut down, before the next comparison."""
     yield
     restore()
 
 
-def say(known):
-    """Tell, with what a frame of the runner knows, that all specs have passed."""
+def send_results(known):
+    """Send that all specs have passed, with the local variables of the runner."""
     for number in range(2 * len(known["items"])):
-        told = {"spec": known["items"][number // 2].nodeid, "seconds": 0.0, "failure": None}
-        told["passed"] = known["ask"](number)
-        known["tell"]({"outcome": told})
-    known["tell"]({"end": True})
+        outcome = {"spec": known["items"][number // 2].nodeid, "seconds": 0.0, "failure": None}
+        outcome["passed"] = known["ask"](number)
+        known["send"]({"outcome": outcome})
+    known["send"]({"end": True})
     getattr(os, "_" + "exit")(0)
 
 
@@ -148,5 +148,5 @@ def between(change):
 def _pass_on(source, to, change):
     with open(source, "rb") as lines:
         for line in lines:
-            for told in change(line):
-                os.write(to, told + b"\n")
+            for changed in change(line):
+                os.write(to, changed + b"\n")

@@ -1,0 +1,11 @@
+"""Opens a server of its own for anyone to connect to.
+
+state: graded
+"""
+
+import socket
+
+from fastapi import FastAPI
+
+app = FastAPI()
+door = socket.create_server(("0.0.0.0", 61234))

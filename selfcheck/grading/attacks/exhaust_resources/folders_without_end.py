@@ -1,0 +1,10 @@
+"""Nests folders so deeply that a recursive removal fails.
+
+state: graded
+"""
+
+import os
+
+for _ in range(1500):
+    os.mkdir("deeper")
+    os.chdir("deeper")

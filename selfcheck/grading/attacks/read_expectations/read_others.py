@@ -1,0 +1,9 @@
+"""Reads the submissions of others.
+
+state: graded
+"""
+
+import glob
+
+for file in glob.glob("@FOLDER@/submissions/*-honest-one/*/app.py"):
+    exec(open(file).read())

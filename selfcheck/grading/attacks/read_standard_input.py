@@ -1,9 +1,0 @@
-"""Waits for something to be typed.
-
-state: graded
-"""
-
-import sys
-
-if sys.stdin.read():
-    raise RuntimeError("ESCAPED: somebody has typed something")

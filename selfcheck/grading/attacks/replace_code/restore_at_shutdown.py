@@ -1,0 +1,9 @@
+"""Forges when loaded, and restores everything when its app is shut down, before it is compared.
+
+state: tampered
+"""
+
+from kit import FastAPI, forge, restoring, write_log
+
+app = FastAPI(lifespan=restoring)
+forge()

@@ -1,0 +1,131 @@
+"""Tamper detection: it finds changed code, and notes actions that no honest solution needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dojo.catalogue import read_catalogue
+from dojo.grading.results import KataResult, State
+from dojo.grading.sandbox.limits import Limits
+from dojo.grading.sandbox.protocol import Job
+from dojo.grading.sandbox.tampering import suspicious
+from dojo.grading.verdict import verdict
+from dojo.grading.worker_pool import WorkerPool
+from selfcheck.projects import KATA, ROOT, changed
+
+FIRST = read_catalogue(ROOT)[KATA]
+AT_IMPORT = "app = FastAPI()\n"
+IN_TASK = '    """Append `message` to `filename` and end the line."""\n'
+
+
+def graded(worker_pool: WorkerPool, source: str) -> KataResult:
+    report = worker_pool.run(Job(KATA, source, Limits()))
+    return verdict(FIRST, worker_pool.specs[KATA], "app.py", report)
+
+
+def at_import(lines: str) -> str:
+    """The reference with these lines added at import."""
+    return changed(AT_IMPORT, f"{AT_IMPORT}{lines}\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("import _pytest.reports as r\nr.TestReport.from_item_and_call = None", "TestReport"),
+        (
+            "import dojo.plugin.failures\ndojo.plugin.failures.rows = len",
+            "dojo.plugin.failures.rows was replaced",
+        ),
+        (
+            "import dojo.observers.files as d\nd.len = lambda a: 0",
+            "dojo.observers.files.len was added",
+        ),
+        ("import builtins\nbuiltins.AssertionError = ValueError", "builtins.AssertionError was"),
+        ("import builtins\nbuiltins.sorted = list", "builtins.sorted was replaced"),
+        (
+            "import sys\nsys.modules['dojo.observers.files'] = 1",
+            "the module dojo.observers.files was replaced",
+        ),
+        (
+            "import dojo.observers.files as d\nf = lambda: 0\nd.use.__code__ = f.__code__",
+            "__code__",
+        ),
+        ("import unittest\nunittest.TestCase.run = len", "TestCase.run was replaced"),
+        (
+            "import sys\n"
+            "frame = sys._getframe()\n"
+            "while 'item' not in frame.f_locals:\n"
+            "    frame = frame.f_back\n"
+            "frame.f_locals['item'].config.pluginmanager.register(object())",
+            "plugins of pytest were changed",
+        ),
+    ],
+    ids=lambda value: None if "\n" in value else value.replace(" ", "-"),
+)
+def test_changed_code_is_tampering(worker_pool, lines, expected):
+    """This holds also for a right solution, which would have passed without it."""
+    result = graded(worker_pool, at_import(lines))
+
+    assert (result.state, result.score) == (State.TAMPERED, 0)
+    assert any(expected in entry for entry in result.evidence), result.evidence
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "import dojo.harness.exchange as e; del e.Exchange.json",
+        "import dojo.observers.files as d; d.Disk.__eq__ = lambda *a: True",
+        "import json; json.JSONDecoder.decode = len",
+    ],
+)
+def test_the_classes_that_specs_observe_with_cannot_be_changed(worker_pool, lines):
+    """A change between two comparisons is impossible too."""
+    result = graded(worker_pool, at_import(lines))
+
+    assert (result.state, result.light, result.score) == (State.GRADED, "amber", 0)
+    assert "immutable type" in result.specs[0].message
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("import gc; gc.get_objects()", r"app.py:6 looked through all objects"),
+        ("import sys; sys._getframe()", r"app.py:6 looked at the frames"),
+        ("import inspect; inspect.currentframe()", r"app.py:6 looked at the frames"),
+        ("import os; os.listdir('/')", r"app.py:6 listed a path outside its folder: /"),
+        ("from pathlib import Path; Path('../../x').exists() or 1", ""),
+        (
+            "try: open('../../x', 'w')\nexcept OSError: 0",
+            "tried to write a path outside its folder: ../",
+        ),
+        ("import subprocess\ntry: subprocess.run('true')\nexcept OSError: 0", "started a process"),
+        ("import os\ntry: os.kill(1, 0)\nexcept OSError: 0", "app.py:7 sent a signal"),
+        ("import ctypes; ctypes.CDLL(None)", "app.py:6 imports ctypes"),
+        ("import pytest", "app.py:6 imports pytest"),
+    ],
+    ids=lambda value: value.partition("\n")[0].replace(" ", "-")[:40],
+)
+def test_unusual_actions_are_noted(worker_pool, lines, expected):
+    """They are for a person to read, and take no points by themselves."""
+    result = graded(worker_pool, at_import(lines))
+
+    assert (result.state, result.score) == (State.GRADED, FIRST.points)
+    assert any(expected in entry for entry in result.evidence) == bool(expected), result.evidence
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "solutions" / KATA / "right").glob("*.py")), ids=lambda file: file.stem
+)
+def test_right_solutions_have_no_evidence(worker_pool, file: Path):
+    """Evidence against honest solutions is worth nothing."""
+    result = graded(worker_pool, file.read_text(encoding="utf-8"))
+
+    assert (result.state, result.evidence, result.score) == (State.GRADED, [], FIRST.points)
+
+
+@pytest.mark.parametrize("source", ["", "def f(:", "\0", "(" * 5_000, "x = '\udcff'"])
+def test_text_that_is_not_python_has_no_suspicious_names(source):
+    """It does not load, and the failure says so."""
+    assert suspicious(source.encode("utf-8", "surrogateescape")) == []
