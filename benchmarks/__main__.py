@@ -94,7 +94,7 @@ class Comparison:
                 command.seconds.append(seconds)
 
     def figures(self) -> dict[str, Any]:
-        """Its ratio and what that is made of."""
+        """Its ratio and the numbers behind it."""
         ours, other = self.ours.figures(), self.other.figures()
         return {
             "what": self.title,
@@ -108,13 +108,13 @@ class Comparison:
 
 
 def say(text: str) -> None:
-    """Show on a terminal what is going on."""
+    """Show the progress on a terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def discovered(root: Path) -> list[str]:
-    """The katas that have a spec, a stub and a reference answer."""
+    """The katas that have a spec, a stub and a reference."""
     names = sorted(file.stem.removeprefix("test_") for file in root.glob("tests/test_k*.py"))
     return [
         name
@@ -125,7 +125,7 @@ def discovered(root: Path) -> list[str]:
 
 
 def copied(into: Path) -> Path:
-    """A copy of what the specs need, with nothing in it that somebody has left lying about."""
+    """A copy of the files that the specs need, without caches and hidden files."""
     into.mkdir()
     for name in COPIED:
         if (ROOT / name).is_dir():
@@ -138,7 +138,7 @@ def copied(into: Path) -> Path:
 
 
 def probed(command: Command, scratch: Path) -> dict[str, Any]:
-    """What a run does: its specs with their numbers of requests, and the modules it imports."""
+    """The specs of a run with their numbers of requests, and the modules that it imports."""
     noted = scratch / "probe.json"
     words = (*command.arguments, "-p", "benchmarks.probe")
     watched = Command(command.title, command.folder, words, command.exit_code)
@@ -166,7 +166,7 @@ def empty_folder(folder: Path, modules: list[str]) -> Path:
 
 
 def comparisons(scratch: Path) -> list[Comparison]:
-    """What there is to compare, with all folders and files made."""
+    """The comparisons, with all their folders and files made."""
     say("making a copy")
     tree = copied(scratch / "tree")
     katas = discovered(tree)
@@ -178,7 +178,7 @@ def comparisons(scratch: Path) -> list[Comparison]:
 
     red = Command("red run", tree, specs, exit_code=1)
     green = Command("green run", tree, (*specs, *GREEN))
-    say("looking at what a green run does")
+    say("probing a green run")
     ran = probed(Command("green run", tree, (*alike_specs, *GREEN)), scratch)
     collected = probed(Command("collect", tree, (*COLLECT, *specs)), scratch)
     if passed := re.search(r"\d+ passed", red.run(scratch)[1]):
@@ -186,12 +186,12 @@ def comparisons(scratch: Path) -> list[Comparison]:
 
     cases, modules = ran["cases"], ran["modules"]
     requests = sum(number for _, number in cases)
-    plan = {"cases": cases, "modules": modules, "answers": str(tree / "solutions")}
+    plan = {"cases": cases, "modules": modules, "solutions": str(tree / "solutions")}
     return [
         Comparison(
             "red / green",
             1.2,
-            f"the specs of {len(katas)} katas on the stubs / on the reference answers",
+            f"the specs of {len(katas)} katas on the stubs / on the references",
             red,
             green,
         ),
@@ -200,7 +200,7 @@ def comparisons(scratch: Path) -> list[Comparison]:
             1.0,
             f"{len(cases)} green specs / {len(cases)} tests with TestClient, a fake SMTP and respx "
             "that look at the status only.\n"
-            f"  In both: the reference answers of {len(alike)} katas, loaded {len(cases)} times, "
+            f"  In both: the references of {len(alike)} katas, loaded {len(cases)} times, "
             f"{requests} requests, the same {len(modules)} modules.\n"
             "  Not the same: httpx makes a TLS context for each client, the specs share one",
             Command("green run", tree, (*alike_specs, *GREEN)),
@@ -218,7 +218,7 @@ def comparisons(scratch: Path) -> list[Comparison]:
 
 
 def table(figures: list[dict[str, Any]]) -> str:
-    """The figures as aligned columns, and what is compared in each."""
+    """The figures as aligned columns, with an explanation of each."""
     rows = [("what", "ratio", "target", "medians in s", "min-max in s")]
     for one in figures:
         pair = (one["ours"], one["other"])
@@ -236,16 +236,14 @@ def table(figures: list[dict[str, Any]]) -> str:
     lines.append("")
     for one in figures:
         lines.append(f"{one['what']}: {one['compared']}")
-        lines += [f"  not to be trusted: {trouble}" for trouble in one["troubles"]]
+        lines += [f"  unreliable: {trouble}" for trouble in one["troubles"]]
     lines.append("")
-    lines.append(
-        "Only the ratios mean something on another machine; the seconds are this one's, today."
-    )
+    lines.append("Only the ratios can be compared with those of another machine.")
     return "\n".join(lines)
 
 
 def options() -> argparse.Namespace:
-    """What the command line says."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measures what the specs cost: whole pytest processes with bytecode caching, "
@@ -266,7 +264,7 @@ def options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, as long as nobody interrupts it, and show what there is."""
+    """Measure until all is done or interrupted, and show the figures so far."""
     asked = options()
     compared: list[Comparison] = []
     with tempfile.TemporaryDirectory(
@@ -277,7 +275,7 @@ def main() -> None:
             for comparison in compared:
                 comparison.measure(max(asked.repeat, 1), Path(folder))
         except KeyboardInterrupt:
-            say("interrupted: this is what there is")
+            say("interrupted: these are the figures so far")
         say("")
     figures = [one.figures() for one in compared if one.ours.seconds and one.other.seconds]
     if figures:

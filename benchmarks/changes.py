@@ -13,7 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = ("title", "description", "summary", "version", "detail")
-SPOKEN = ("HTTPException", "debug", "info", "warning", "error", "critical", "exception")
+MESSAGES = ("HTTPException", "debug", "info", "warning", "error", "critical", "exception")
 COMPARISONS: dict[type, tuple[type, ...]] = {
     ast.Eq: (ast.NotEq,),
     ast.NotEq: (ast.Eq,),
@@ -45,7 +45,7 @@ commit/flush commit/rollback casefold/lower strip/lstrip strip/rstrip first/one
 exception/info error/info warning/info"""
 
 
-Roles = frozenset[str]  # what a node is to the nodes round it
+Roles = frozenset[str]  # the part of a node in the nodes around it
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,16 @@ class Mutant:
     diff: str
 
 
-def comparison(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def comparison(node: ast.AST, _roles: Roles) -> Iterator[ast.AST]:
+    """Another comparison operator."""
     if isinstance(node, ast.Compare):
         for i, op in enumerate(node.ops):
             for other in COMPARISONS[type(op)]:
                 yield changed(node, ops=[*node.ops[:i], other(), *node.ops[i + 1 :]])
 
 
-def boolean(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def boolean(node: ast.AST, _roles: Roles) -> Iterator[ast.AST]:
+    """The other boolean operator, one operand alone, or no `not`."""
     if isinstance(node, ast.BoolOp):
         yield changed(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
         yield from node.values
@@ -74,13 +76,14 @@ def boolean(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
         yield node.operand
 
 
-def condition(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def condition(_node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
     """A condition that is always true or always false."""
     if "asked" in roles:
         yield from (ast.Constant(True), ast.Constant(False))
 
 
 def constant(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+    """Another constant."""
     match node:
         case ast.Constant(bool(value)):
             yield ast.Constant(not value)
@@ -94,13 +97,15 @@ def constant(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
             yield from (ast.Constant(value + b"X"), ast.Constant(b""))
 
 
-def deletion(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def deletion(node: ast.AST, _roles: Roles) -> Iterator[ast.AST]:
+    """No statement at all."""
     kinds = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Raise, ast.Delete, ast.For)
     if isinstance(node, kinds) and getattr(node, "value", True):
         yield ast.Pass()
 
 
-def flow(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def flow(node: ast.AST, _roles: Roles) -> Iterator[ast.AST]:
+    """No returned value, or `break` and `continue` exchanged."""
     match node:
         case ast.Return(value=ast.expr()):
             yield ast.Return()
@@ -110,19 +115,20 @@ def flow(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
             yield ast.Break()
 
 
-def arithmetic(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def arithmetic(node: ast.AST, _roles: Roles) -> Iterator[ast.AST]:
+    """Another arithmetic operator, or an assignment without one."""
     if isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in SUMS:
         yield changed(node, op=SUMS[type(node.op)]())
     if isinstance(node, ast.AugAssign):
         yield ast.Assign([node.target], node.value)
 
 
-def argument(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def argument(node: ast.AST, _roles: Roles) -> Iterator[ast.AST]:
     """One argument, element or entry is left out, or the call round its only argument."""
     match node:
         case ast.Call(func=func, args=args, keywords=keywords):
             for i, arg in enumerate(args):
-                if not isinstance(arg, ast.Constant) or not speaks(node):
+                if not isinstance(arg, ast.Constant) or not has_free_text(node):
                     yield changed(node, args=args[:i] + args[i + 1 :])
             for i, keyword in enumerate(keywords):
                 if keyword.arg not in SHOWN:
@@ -142,12 +148,14 @@ def argument(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
                 yield changed(node, **rest)
 
 
-def handler(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def handler(_node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+    """An `except` that catches another error."""
     if "caught" in roles:
         yield ast.Name("ZeroDivisionError")
 
 
-def decorator(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def decorator(_node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+    """No decorator."""
     if "decorates" in roles:
         yield ast.parse("lambda it: it", mode="eval").body
 
@@ -160,11 +168,13 @@ def context(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
 
 
 def swaps(name: str) -> Iterator[str]:
+    """The names that can take the place of `name`."""
     pairs = (pair.split("/") for pair in SWAPS.split())
     yield from (other for one, other in pairs if one == name)
 
 
-def swap(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def swap(node: ast.AST, _roles: Roles) -> Iterator[ast.AST]:
+    """A similar name or attribute."""
     if isinstance(node, ast.Name) and node.id in NAMES:
         yield from (ast.Name(name) for name in swaps(node.id))
     if isinstance(node, ast.Attribute):
@@ -172,13 +182,15 @@ def swap(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
         yield from [node.value] if node.attr in ("name", "stem") else []
 
 
-def bounds(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def bounds(node: ast.AST, _roles: Roles) -> Iterator[ast.AST]:
+    """A slice without one of its bounds."""
     if isinstance(node, ast.Slice):
         yield from (changed(node, lower=None) for _ in [node.lower] if node.lower)
         yield from (changed(node, upper=None) for _ in [node.upper] if node.upper)
 
 
-def on_the_loop(node: ast.AST, roles: Roles) -> Iterator[ast.AST]:
+def on_the_loop(node: ast.AST, _roles: Roles) -> Iterator[ast.AST]:
+    """A function that is a coroutine function instead."""
     if isinstance(node, ast.FunctionDef):
         yield ast.AsyncFunctionDef(**dict(ast.iter_fields(node)))
 
@@ -197,13 +209,13 @@ def changed(node: ast.AST, **fields: Any) -> ast.AST:
     return other
 
 
-def speaks(call: ast.Call) -> bool:
-    """Whether a call says something to people, in words that are free."""
-    return getattr(call.func, "id", getattr(call.func, "attr", "")) in SPOKEN
+def has_free_text(call: ast.Call) -> bool:
+    """Whether the text in a call is for people, and its wording is free."""
+    return getattr(call.func, "id", getattr(call.func, "attr", "")) in MESSAGES
 
 
 def roles_below(node: ast.AST, field: str, roles: Roles) -> Roles:
-    """The roles of what is in a field of `node`; `free` text and `typed` are handed down."""
+    """The roles of the nodes in a field of `node`; `free` text and `typed` are inherited."""
     below = roles & ({"free"} if isinstance(node, ast.Call) else {"free", "typed"})
     match node, field:
         case (_, "annotation" | "returns"):
@@ -216,7 +228,7 @@ def roles_below(node: ast.AST, field: str, roles: Roles) -> Roles:
             return below | {"decorates"}
         case ast.withitem(), "context_expr":
             return below | {"entered"}
-        case ast.Call(), "args" if speaks(node):
+        case ast.Call(), "args" if has_free_text(node):
             return below | {"free"}
         case ast.keyword(arg=name), _ if name in SHOWN:
             return below | {"free"}
@@ -227,7 +239,7 @@ Site = tuple[ast.AST, Roles, Any]
 
 
 def sites(node: ast.AST, roles: Roles = frozenset(), text: ast.AST | None = None) -> Iterator[Site]:
-    """Each node that may be changed, its roles, and what to write anew: f-strings whole."""
+    """Each node that may be changed, its roles, and the node to write again: whole f-strings."""
     match node:
         case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant(value=str())):
             return
@@ -242,12 +254,13 @@ def sites(node: ast.AST, roles: Roles = frozenset(), text: ast.AST | None = None
 
 
 class Exchange(ast.NodeTransformer):
-    """Puts one node in the place of another."""
+    """Replaces one node by another."""
 
     def __init__(self, old: ast.AST, new: ast.AST) -> None:
         self.old, self.new = old, new
 
     def visit(self, node: ast.AST) -> Any:
+        """The new node for the old one, and other nodes with it exchanged below."""
         return self.new if node is self.old else self.generic_visit(node)
 
 
@@ -275,14 +288,14 @@ def spliced(source: str, node: Any, text: str) -> str:
 
 
 def shape(code: CodeType) -> tuple[object, ...]:
-    """What a code object does, wherever its lines are."""
+    """The behaviour of a code object, without its line numbers."""
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     inner = tuple(shape(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts)
     return (code.co_code, code.co_flags, code.co_exceptiontable, names, inner)
 
 
 def fresh(module: ast.Module, known: set[str]) -> Iterator[Site]:
-    """The sites of all top-level statements that are not `known`; now they are."""
+    """The sites of all top-level statements that are not `known`; adds them to it."""
     for statement in module.body:
         if (text := ast.dump(statement)) not in known:
             known.add(text)
@@ -292,7 +305,7 @@ def fresh(module: ast.Module, known: set[str]) -> Iterator[Site]:
 def mutants(file: Path, known: set[str] | None = None) -> Iterator[Mutant]:
     """All mutants of a file that compile, no two of them to the same bytecode.
 
-    Top-level statements that are `known` are left out, and the others get known.
+    Top-level statements that are `known` are left out, and the others are added to it.
     """
     source = file.read_text(encoding="utf-8")
     name = str(file.relative_to(ROOT) if file.is_relative_to(ROOT) else file)

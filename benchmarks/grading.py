@@ -1,5 +1,8 @@
-"""Measures what grading costs: `dojo grade` for a class against a loop that starts pytest for each
-submission, as a ratio in one run, and the memory of the grader."""
+"""Measures the cost of grading, as ratios within one run.
+
+It compares `dojo grade` for a class with a loop that starts pytest for each submission, and
+measures the memory of the grader.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ TARGET = 5.0
 
 @dataclass(frozen=True)
 class Class:
-    """What a class has handed in: how many katas a student has begun, at least and at most."""
+    """The submissions of a class: each student has begun at least and at most so many katas."""
 
     name: str
     least: int
@@ -39,20 +42,21 @@ CLASSES = [
 
 
 def say(text: str) -> None:
+    """Show the progress on a terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def generate(folder: Path, katas: list[Kata], what: Class, count: int) -> list[Path]:
+def generate(folder: Path, katas: list[Kata], group: Class, count: int) -> list[Path]:
     """`count` submissions that all differ: right solutions, mistakes, and stubs not yet begun.
 
     Each solution has a line of its own in it, so that no two are the same bytes.
     """
-    dice = random.Random(what.name)
+    dice = random.Random(group.name)
     made = []
     for number in range(count):
         submission = folder / f"student{number:03}"
-        begun = katas[: dice.randint(what.least, what.most)]
+        begun = katas[: dice.randint(group.least, group.most)]
         for kata in katas:
             source = kata.stub.read_text(encoding="utf-8")
             if kata in begun:
@@ -118,19 +122,23 @@ def peak(folder: Path, out: Path) -> float:
 
 
 def options() -> argparse.Namespace:
+    """The parsed command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.grading",
-        description="Measures what grading costs, as ratios in one run. It is never a test.",
+        description="Measures the cost of grading, as ratios in one run. It is never a test.",
     )
     parser.add_argument("--count", type=int, default=200, help="submissions (default: 200)")
     parser.add_argument(
-        "--sample", type=int, default=20, help="of which pytest is started for (default: 20)"
+        "--sample",
+        type=int,
+        default=20,
+        help="submissions that the loop starts pytest for (default: 20)",
     )
     parser.add_argument(
         "--class",
         dest="classes",
         action="append",
-        choices=[what.name for what in CLASSES],
+        choices=[group.name for group in CLASSES],
         help="measure this class only; may be given again (default: all)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
@@ -138,22 +146,23 @@ def options() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Measure, and print the figures."""
     asked = options()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     katas = list(read_catalogue(ROOT).values())
     figures = []
     with tempfile.TemporaryDirectory(prefix="dojo-benchmark-") as scratch:
-        for what in CLASSES:
-            if asked.classes and what.name not in asked.classes:
+        for group in CLASSES:
+            if asked.classes and group.name not in asked.classes:
                 continue
-            folder = Path(scratch) / what.name.replace(" ", "-")
-            submissions = generate(folder, katas, what, asked.count)
+            folder = Path(scratch) / group.name.replace(" ", "-")
+            submissions = generate(folder, katas, group, asked.count)
             step = max(1, asked.count // max(1, asked.sample))
-            say(f"{what.name}: dojo grade")
+            say(f"{group.name}: dojo grade")
             ours = grade(folder, Path(scratch) / "results.json") / asked.count
             theirs = statistics.mean(loop(submissions[::step]))
             figures.append(
-                {"class": what.name, "katas begun": f"{what.least}-{what.most}", "ours": ours}
+                {"class": group.name, "katas begun": f"{group.least}-{group.most}", "ours": ours}
                 | {"theirs": theirs, "ratio": theirs / ours}
             )
         few = generate(Path(scratch) / "few", katas, CLASSES[0], 50)[0].parent
@@ -169,7 +178,7 @@ def main() -> None:
         )
     print(
         f"\nseconds a submission: {asked.count} graded on {os.cpu_count()} processors, against a "
-        f"loop that starts pytest for {len(submissions[::step])} of them; no two answers are the "
+        f"loop that starts pytest for {len(submissions[::step])} of them; no two solutions are the "
         f"same bytes.\nThe ratio should be at least {TARGET:g} for a class that has begun."
     )
     print(

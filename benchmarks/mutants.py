@@ -1,4 +1,4 @@
-"""Which small changes to a right solution no spec notices: `python -m benchmarks.mutants`."""
+"""Lists small changes of right solutions that no spec notices (`python -m benchmarks.mutants`)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from dojo.grading.sandbox.limits import Limits
 from dojo.grading.worker_pool import WorkerPool, worker_pool_for
 from selfcheck.trial import run_trial
 
-ROUNDS = (1, 5)  # so many specs, those that killed most, are asked before all others
+ROUNDS = (1, 5)  # the specs that killed most run first, in rounds up to these numbers
 
 
 def words(file: Path) -> Counter[str]:
+    """The names and kinds of syntax in a file, with their frequencies."""
     nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
     return Counter(str(getattr(n, "id", getattr(n, "attr", type(n).__name__))) for n in nodes)
 
@@ -48,22 +49,22 @@ def chosen(kata: Kata) -> list[Path]:
 def judged(
     worker_pool: WorkerPool, kata: Kata, mutant: Mutant, killers: Counter[str], scratch: Path
 ) -> dict[str, Any]:
-    """What the specs say of a mutant; the rest of them is not asked where the first are red."""
+    """The verdict of the specs on a mutant; the others are not run where the first are red."""
     with tempfile.NamedTemporaryFile("w", suffix=".py", dir=scratch, encoding="utf-8") as file:
         file.write(mutant.source)
         file.flush()
         specs = [spec.partition("::")[2] for spec, _ in worker_pool.specs[kata.name]]
         specs.sort(key=lambda name: -killers[name])
-        said: dict[str, Any] = {"outcome": "survived", "by": []}
+        verdict: dict[str, Any] = {"outcome": "survived", "by": []}
         for begin, end in pairwise((0, *ROUNDS, len(specs))):
             trial = run_trial(worker_pool, kata, Path(file.name), tuple(specs[begin:end]))
             killers.update([*trial.red])
             if trial.red or trial.trouble:
                 outcome = "killed" if trial.red else "unclear"
-                said = {"outcome": outcome, "by": [*trial.red] or [trial.trouble]}
+                verdict = {"outcome": outcome, "by": [*trial.red] or [trial.trouble]}
                 break
     known = {key: getattr(mutant, key) for key in ("file", "line", "operator", "diff")}
-    return {"kata": kata.name, **known, **said}
+    return {"kata": kata.name, **known, **verdict}
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -81,12 +82,14 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def existing(name: str) -> Path:
+    """The path of a file that must exist."""
     if not Path(name).is_file():
         raise argparse.ArgumentTypeError(f"there is no file {name}")
     return Path(name)
 
 
 def options() -> argparse.Namespace:
+    """The parsed command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.mutants",
         description="Changes the reference and two other right solutions of each kata in one place "
@@ -95,10 +98,12 @@ def options() -> argparse.Namespace:
     add = parser.add_argument
     add("katas", nargs="*", metavar="KATA", help="k03 or its whole name (default: all)")
     add("--only", type=existing, metavar="FILE", help="the mutants of FILE, a solution of one KATA")
-    add("--jobs", type=int, default=2, metavar="N", help="so many at a time (default: 2)")
-    add("--list", action="store_true", help="show the mutants, try none")
+    add("--jobs", type=int, default=2, metavar="N", help="mutants at the same time (default: 2)")
+    add("--list", action="store_true", help="show the mutants, but try none")
     add("--out", type=Path, metavar="FILE", help="write the results to FILE too, as JSON")
-    add("--resume", type=existing, metavar="FILE", help="do not try again what FILE has as killed")
+    add(
+        "--resume", type=existing, metavar="FILE", help="skip the mutants that FILE lists as killed"
+    )
     asked = parser.parse_args()
     known = read_catalogue(ROOT).values()
     wanted = [
@@ -113,13 +118,14 @@ def options() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Try all mutants, and print the result."""
     asked = options()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell ignores it
     warnings.simplefilter("ignore", SyntaxWarning)
     pairs = [
         (kata, mutant)
         for kata in asked.katas
-        for known in [set[str]()]  # what two solutions have in common is changed once
+        for known in [set[str]()]  # code that two solutions share is changed once
         for file in ([asked.only.resolve()] if asked.only else chosen(kata))
         for mutant in mutants(file, known)
     ]
@@ -147,7 +153,7 @@ def main() -> None:
                 results.append(done.result())
                 say(f"{len(results)} of {len(begun)}: {results[-1]['file']}")
         except KeyboardInterrupt:
-            say("interrupted: this is what there is")
+            say("interrupted: these are the results so far")
             pool.shutdown(cancel_futures=True)
     say("")
     results.sort(key=lambda one: (one["kata"], one["file"], one["line"], one["diff"]))

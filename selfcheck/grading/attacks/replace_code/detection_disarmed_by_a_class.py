@@ -14,7 +14,7 @@ class Blind(tampering.Snapshot):
         return lambda item: [], list
 
 
-for plugin in util._config.pluginmanager.get_plugins():
-    if hasattr(plugin, "snapshot"):
-        plugin.snapshot.__class__ = Blind
-        forge()
+plugins = util._config.pluginmanager.get_plugins()
+[server] = [plugin for plugin in plugins if hasattr(plugin, "snapshot")]
+server.snapshot.__class__ = Blind
+forge()
