@@ -1,4 +1,4 @@
-"""What is exported works where it is put: in a class, on GitHub, GitLab, Gradescope, Classroom 50.
+"""An export works at its destination: in a class, on GitHub, GitLab, Gradescope, Classroom 50.
 
 The scripts run unchanged, on a machine that lacks nothing but a network: its `pip` installs only
 the folder after `-e`, beside the libraries that are here already, its `python3 -m venv` makes a
@@ -52,7 +52,7 @@ CLASSROOM = {
     "REVIEW_URL": "https://example.com/review",
 }
 
-# What a machine has. All find each other beside themselves, so that the whole can be copied.
+# The programs of a machine. All find each other beside themselves, so that the whole can be copied.
 PROGRAMS = {
     "dojo": 'exec "$(dirname "$0")/python" -P -m dojo.cli "$@"',
     "pip": """\
@@ -68,7 +68,7 @@ exec "$here/python" "$@"
 }
 
 
-# ----- fixtures, and what stands in for other machines
+# ----- fixtures, and doubles of other machines
 
 
 def export(*words: str | Path) -> int:
@@ -88,7 +88,7 @@ def read(template: str) -> dict[str, Any]:
 
 
 def schema(name: str) -> Draft202012Validator:
-    file = Path(__file__).parent / "schemas" / f"{name}.json"
+    file = Path(__file__).parent / "formats" / "schemas" / f"{name}.json"
     return Draft202012Validator(json.loads(file.read_text(encoding="utf-8")))
 
 
@@ -133,7 +133,7 @@ class Machine:
 
 
 def write_program(file: Path, script: str) -> None:
-    # What is there may be a link to the real Python, which must not be written through.
+    # An existing entry may be a link to the real Python, which must not be overwritten.
     file.unlink(missing_ok=True)
     file.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     file.chmod(0o755)
@@ -251,7 +251,7 @@ def filled(values: Mapping[str, Any], expressions: Mapping[str, str]) -> dict[st
     return {key: fill(value) for key, value in values.items()}
 
 
-# ----- what is written, and what is not
+# ----- the exported files
 
 
 def test_a_class_gets_katas_specs_and_tool_and_nothing_else(fresh):
@@ -352,8 +352,8 @@ def test_an_export_that_fails_leaves_nothing(
 
 @pytest.fixture
 def mine(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout of a teacher's own, from which is exported."""
-    for module in ("command", "export"):
+    """A checkout of a teacher, to export from."""
+    for module in ("cli", "export"):
         monkeypatch.setattr(f"dojo.grading.{module}.ROOT", fresh)
     return fresh
 
@@ -435,7 +435,7 @@ def test_a_class_begins_with_grey_lights_and_its_own_tool(school, machine, tmp_p
 
     assert run.returncode == 1, run.stdout + run.stderr
     assert BOARD_ROW.findall(run.stdout) == [("grey", "k01", "0", "10")]
-    assert f"from '{mine / 'dojo' / 'plugin.py'}'" in run.stdout
+    assert f"from '{mine / 'dojo' / 'plugin'}{os.sep}" in run.stdout
 
 
 def test_grading_the_repository_of_a_class_gives_the_right_points(school, learner, tmp_path):
@@ -524,7 +524,7 @@ def test_a_course_is_graded_in_parts_and_put_together(school, learner, machine, 
 
     parts_folder = tmp_path / "missing" / "parts"
     shutil.copytree(github.artifacts / "part-1", parts_folder)
-    last = step_of(github, "gradebook", "Say when it is not the whole course")
+    last = step_of(github, "gradebook", "Fail when a part is missing")
     missing = machine.bash(last["run"], cwd=parts_folder.parent)
     assert missing.returncode == 1
     assert "::error title=Not the whole course::There are results of 1 parts of 2" in missing.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -24,12 +25,18 @@ pytestmark = pytest.mark.fast
 SCHEMA = ROOT / "dojo" / "grading" / "results.schema.json"
 
 
-def kata(passed: int, of: int = 9, points: int = 10, **more: object) -> KataResult:
+def kata(passed: int, of: int = 9, points: int = 10, **more: Any) -> KataResult:
     specs = [
         SpecResult(id=f"tests/test_k01.py::test_{n}", title=f"{n}", passed=n < passed, points=worth)
         for n, worth in enumerate(spread(points, of))
     ]
-    given = {"kata": "k01", "title": "t", "light": "red", "file": "app.py", "specs": specs}
+    given: dict[str, Any] = {
+        "kata": "k01",
+        "title": "t",
+        "light": "red",
+        "file": "app.py",
+        "specs": specs,
+    }
     return KataResult(**(given | more))
 
 

@@ -137,7 +137,7 @@ def hostile(text: str) -> Results:
         )
         for passed in (True, False)
     ]
-    texts = {"title": text, "file": text, "cause": text, "evidence": [text] * 30}
+    texts: dict[str, Any] = {"title": text, "file": text, "cause": text, "evidence": [text] * 30}
     return graded(
         kata(*specs, **texts),
         kata(*specs, number="02", **texts, state=State.TAMPERED),
@@ -457,9 +457,14 @@ def test_a_source_that_is_not_there_is_empty(id, context):
 
 def test_exercism_reads_a_spec_file_once(context, monkeypatch):
     """Sixty specs are no reason to parse nine files sixty times."""
-    read = []
+    read: list[Path] = []
     read_text = Path.read_text
-    monkeypatch.setattr(Path, "read_text", lambda p, **k: (read.append(p), read_text(p, **k))[1])
+
+    def noted(path: Path, **options: Any) -> str:
+        read.append(path)
+        return read_text(path, **options)
+
+    monkeypatch.setattr(Path, "read_text", noted)
 
     exercism.emit(MIXED, context)
 
@@ -1005,6 +1010,13 @@ def test_csv_reads_back_as_one_row_whatever_the_name_is(text, context):
 # JUnit
 
 
+def child(case: ElementTree.Element, tag: str) -> ElementTree.Element:
+    """The element of that name in a case; it must be there."""
+    found = case.find(tag)
+    assert found is not None
+    return found
+
+
 def test_junit_has_a_suite_a_submission_and_a_case_a_spec(context):
     """GitLab and Jenkins count what is in the suites, and show what their heads say."""
     root = ElementTree.fromstring(junit.emit(SEVERAL, context))
@@ -1059,7 +1071,7 @@ def test_junit_names_a_spec_as_pytest_does(context):
 
     assert name == "test_the_mail[a::b/c.py]"
     assert (case.get("classname"), case.get("time")) == ("tests.test_k01_mail", "0.123")
-    failure = case.find("failure")
+    failure = child(case, "failure")
     assert failure.get("message") == "first"
     assert failure.text == "first\nsecond\n\ntimeline\n  > mail"
     assert case.findtext("system-out") == "hello"
@@ -1070,9 +1082,9 @@ def test_junit_calls_only_that_an_error_which_is_the_graders_fault(context):
     ungradable = cases_of(junit.emit(UNGRADABLE, context))
     amber = cases_of(junit.emit(AMBER, context))
 
-    error = ungradable["test_the_mail_leaves"].find("error")
-    assert "could not be graded" in error.get("message")
-    assert "the disk is full" in error.text
+    error = child(ungradable["test_the_mail_leaves"], "error")
+    assert "could not be graded" in error.get("message", "")
+    assert "the disk is full" in (error.text or "")
     assert len(ungradable["test_one"]) == 0
     assert all(case.find("failure") is not None for case in amber.values())
 
@@ -1081,9 +1093,9 @@ def test_junit_fails_a_tampered_spec_and_shows_the_evidence(context):
     """A pass that was made by hand is no pass, and the evidence shows why."""
     cases = cases_of(junit.emit(TAMPERED, context))
 
-    failure = cases["test_the_mail_leaves"].find("failure")
-    assert "it wrote" in failure.get("message")
-    assert failure.text.endswith("\napp.py:9")
+    failure = child(cases["test_the_mail_leaves"], "failure")
+    assert "it wrote" in failure.get("message", "")
+    assert (failure.text or "").endswith("\napp.py:9")
     assert len(cases["test_one"]) == 0
 
 

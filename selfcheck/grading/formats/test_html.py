@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,7 +147,7 @@ def kata(
     return KataResult(kata=name, light=light, **{**fields, **more})
 
 
-def results(*katas: KataResult | list[KataResult], **fields: object) -> Results:
+def results(*katas: KataResult | list[KataResult], **fields: Any) -> Results:
     """Results of submissions that have these katas."""
     lists = [k if isinstance(k, list) else [k] for k in katas]
     names = (f"student {number}" for number in range(1, len(lists) + 1))
@@ -189,7 +190,7 @@ def details(root: Node, submission: int = 1, kata: int = 1) -> Node:
 
 def in_every_place(text: str) -> Results:
     """Results with `text` in every field of text."""
-    spec = {
+    spec: dict[str, Any] = {
         "title": text,
         "points": 1,
         "message": f"{text}\n{text}",
@@ -422,6 +423,7 @@ def test_an_ungradable_kata_is_no_zero():
     row = cells(rows(root)[0])
     assert row == ["student 1", "— no score / 8", "", "ungradable", "ungradable", "green 2/2"]
     shown = details(root)
+    assert shown.parent is not None
     summary = shown.parent.one("summary").text
     assert summary == f"k01 All about {ONE} ungradable — no score / 5 points"
     assert "the disk was full" in shown.text
@@ -595,5 +597,5 @@ def test_the_parts_of_the_page_have_names():
     tables = root.all("table")
     assert all(table.one("caption").text for table in tables)
     assert {th.attributes["scope"] for th in root.all("th")} == {"col", "row"}
-    assert all(box.parent.tag == "label" for box in root.all("input"))
+    assert all(box.parent and box.parent.tag == "label" for box in root.all("input"))
     assert all(row.one("th").attributes["scope"] == "row" for row in rows(root))

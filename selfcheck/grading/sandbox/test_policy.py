@@ -30,8 +30,8 @@ KINDS = ["namespaces", "none", "spawned"] if hasattr(os, "fork") else ["spawned"
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Iterator[WorkerPool]:
     """A worker pool of each kind that this machine can have."""
-    words = {"root": ROOT, "katas": [FIRST], "limits": SMALL}
-    worker_pool = (SpawningWorkerPool if request.param == "spawned" else WorkerPool)(**words)
+    pool = SpawningWorkerPool if request.param == "spawned" else WorkerPool
+    worker_pool = pool(ROOT, [FIRST], SMALL)
     worker_pool.use_namespaces = request.param == "namespaces"
     with worker_pool:
         if request.param == "namespaces" and worker_pool.isolation.missing:
