@@ -127,7 +127,7 @@ def kata(
     *,
     points: int = 10,
     message: str = "it was not so",
-    **more: object,
+    **more: Any,
 ) -> KataResult:
     """A kata; `marks` has a `+` for each spec that passed, and a `-` for each that failed."""
     specs = [
@@ -143,7 +143,11 @@ def kata(
             zip(marks, spread(points, len(marks)), strict=True), 1
         )
     ]
-    fields = {"title": f"All about {name}", "file": f"katas/{name}/app.py", "specs": specs}
+    fields: dict[str, Any] = {
+        "title": f"All about {name}",
+        "file": f"katas/{name}/app.py",
+        "specs": specs,
+    }
     return KataResult(kata=name, light=light, **{**fields, **more})
 
 
@@ -196,6 +200,7 @@ def in_every_place(text: str) -> Results:
         "message": f"{text}\n{text}",
         "timeline": [text, f"> {text}"],
     }
+    lights: tuple[Light, ...] = ("green", "red", "amber", "grey")
     katas = [
         KataResult(
             kata=f"{text}{number}",
@@ -211,7 +216,7 @@ def in_every_place(text: str) -> Results:
             ],
         )
         for number, (state, light) in enumerate(
-            [(state, light) for state in State for light in ("green", "red", "amber", "grey")]
+            [(state, light) for state in State for light in lights]
         )
     ]
     return Results(
