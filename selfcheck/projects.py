@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 KATA = "k01_notification_log"
 RIGHT = (ROOT / "solutions" / KATA / "app.py").read_text(encoding="utf-8")
-BOARD_ROW = re.compile(r"^[●*] (\w+) +(k\d\d)  .*?(\d+)/(\d+)(?:  \d+ of \d+ run)?$", re.MULTILINE)
+LIGHT_ROW = re.compile(r"^[●*] (\w+) +(k\d\d)  .*?(\d+)/(\d+)(?:  \d+ of \d+ run)?$", re.MULTILINE)
 OURS = re.compile(r"INTERNALERROR|Traceback|dojo[/\\]\w+\.py")
 PATIENCE = 60
 
@@ -80,17 +80,17 @@ def said(result: pytest.RunResult) -> str:
 
 def lights(result: pytest.RunResult) -> dict[str, str]:
     """The summary: the light of each kata."""
-    return {kata: light for light, kata, _, _ in BOARD_ROW.findall(result.stdout.str())}
+    return {kata: light for light, kata, _, _ in LIGHT_ROW.findall(result.stdout.str())}
 
 
 def scores(result: pytest.RunResult) -> dict[str, tuple[int, int]]:
     """The summary: how many specs of each kata passed, and of how many."""
-    return {k: (int(n), int(of)) for _, k, n, of in BOARD_ROW.findall(result.stdout.str())}
+    return {k: (int(n), int(of)) for _, k, n, of in LIGHT_ROW.findall(result.stdout.str())}
 
 
 def part(result: pytest.RunResult, number: str) -> str:
     """The details of one kata; empty where a run shows none of it."""
-    pieces = re.split(r"^(?:-+ (k\d\d) .*-|=+ the board =+)$", result.stdout.str(), flags=re.M)
+    pieces = re.split(r"^(?:-+ (k\d\d) .*-|=+ katas =+)$", result.stdout.str(), flags=re.M)
     return "".join(
         text for name, text in zip(pieces[1::2], pieces[2::2], strict=True) if name == number
     )

@@ -16,12 +16,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from dojo.catalogue import Kata
+from dojo.lights import Light
 
 VERSION: Literal[1] = 1
 MESSAGE = 4_000
 TIMELINE = 100
 
-Light = Literal["green", "red", "amber", "grey"]
 Points = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

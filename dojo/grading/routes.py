@@ -37,18 +37,13 @@ def _route(decorator: ast.expr) -> Iterator[tuple[str, str]]:
         yield decorator.func.attr.upper(), str(decorator.args[0].value)
 
 
-def asked_for(timeline: Sequence[str], routes: Sequence[Any]) -> int:
-    """The line of the route that the first request of a timeline went to; 0 where none fits."""
-    for row in timeline:
-        words = row.removeprefix(">").split()
-        if words and words[0].isdigit():
-            words = words[1:]
-        if len(words) >= 3 and words[0] == "request":
-            asked = words[2].split("/")
-            for method, path, line in routes:
-                if method == words[1] and _fits(str(path).split("/"), asked):
-                    return int(line)
-            return 0
+def asked_for(request: str, routes: Sequence[Any]) -> int:
+    """The line of the route that a request like `GET /items/1` went to; 0 where none fits."""
+    asked_method, _, asked_path = request.partition(" ")
+    asked = asked_path.split("/")
+    for method, path, line in routes:
+        if method == asked_method and _fits(str(path).split("/"), asked):
+            return int(line)
     return 0
 
 

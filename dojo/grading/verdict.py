@@ -6,7 +6,7 @@ passed, and its control must have failed.
 
 from __future__ import annotations
 
-import re
+import itertools
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +16,6 @@ from dojo.grading.results import (
     MESSAGE,
     TIMELINE,
     KataResult,
-    Light,
     SpecResult,
     State,
     nothing_passed,
@@ -26,9 +25,9 @@ from dojo.grading.routes import asked_for
 from dojo.grading.sandbox.protocol import JobReport
 from dojo.grading.submissions import SubmittedFile
 from dojo.grading.worker_pool import Specs
+from dojo.lights import light_of
+from dojo.plugin import render
 from dojo.plugin.failures import Failure
-
-LINE = re.compile(r"\bapp\.py:(\d+)\b")
 
 
 def not_run(kata: Kata, specs: Specs, file: SubmittedFile) -> KataResult:
@@ -75,12 +74,12 @@ def verdict(kata: Kata, specs: Specs, file: str, report: JobReport) -> KataResul
             tampered.append(f"a spec was reported as passed before it had ended: {title}")
         try:
             spec, light = _spec(name, title, worth, own.get(name), controls.get(name), report)
-        except (ValidationError, TypeError, ValueError, AttributeError):
+        except (ValidationError, TypeError, ValueError, AttributeError, KeyError):
             tampered.append(f"an invalid result of a spec: {title}")
             spec, light = SpecResult(id=name, title=title, passed=False, points=worth), "red"
         result.specs.append(spec)
         lights.add(light)
-    result.light = _light(lights)
+    result.light = light_of(lights)
     if tampered:
         result.state = State.TAMPERED
         result.cause = clean(tampered[0])
@@ -117,20 +116,11 @@ def _spec(
         return spec, "green"
     found = Failure.read(own["failure"])
     spec.message = clean(found.text(), MESSAGE) or "it failed"
-    spec.timeline = [clean(line, 200) for line in found.timeline[:TIMELINE]]
+    lines = render.timeline_lines(found.timeline, 200)
+    spec.timeline = [clean(line, 200) for line in itertools.islice(lines, TIMELINE)]
     spec.printed = clean(found.printed, 3_000)
-    lines = LINE.findall("\n".join(found.frames)) or LINE.findall(found.message)
-    spec.line = int(lines[-1]) if lines else asked_for(found.timeline, report.routes)
+    spec.line = found.line or asked_for(found.request, report.routes)
     return spec, str(found.light)
-
-
-def _light(lights: set[str]) -> Light:
-    """The light of a kata, by the rules of `dojo.plugin.summary.Score.light`."""
-    if "amber" in lights or lights == {"silent"}:
-        return "amber"
-    if lights == {"grey"}:
-        return "grey"
-    return "green" if lights == {"green"} else "red"
 
 
 def clean(text: object, length: int = 500) -> str:

@@ -6,10 +6,36 @@ import linecache
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 Place = tuple[str, int]
+
+
+@dataclass
+class Frame:
+    """A line of a solution that an exception came through; `file` is the path as it is shown."""
+
+    file: str
+    line: int
+    function: str
+    source: str
+
+
+@dataclass
+class Traceback:
+    """The frames of a solution that an exception came through, the innermost last.
+
+    `kind` is the type of the exception, and `raised` this and its message. `became` says what
+    happened to an exception that did not come out of the app.
+    """
+
+    frames: list[Frame]
+    kind: str
+    raised: str
+    became: str = ""
+
 
 FRAMES = 4
 MESSAGE = 1_500
@@ -88,16 +114,21 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def traceback_of(error: BaseException) -> list[str]:
-    """The part of a traceback that lies in the solution, and what was raised; empty where nothing
-    of it does."""
+def traceback_of(error: BaseException) -> Traceback | None:
+    """The part of a traceback that lies in the solution; None where nothing of it does."""
     mine = [link for link in _walk(error) if is_learners(link[0])]
-    rows = [
-        f"{at((frame.f_code.co_filename, line))} in {frame.f_code.co_name}: "
-        f"{source_of((frame.f_code.co_filename, line))}"
+    if not mine:
+        return None
+    frames = [
+        Frame(
+            shown(frame.f_code.co_filename),
+            line,
+            frame.f_code.co_name,
+            source_of((frame.f_code.co_filename, line)),
+        )
         for frame, line in mine[-FRAMES:]
     ]
-    return [*rows, said_by(error)] if rows else []
+    return Traceback(frames, type(error).__name__, said_by(error))
 
 
 def place_of(error: BaseException) -> Place | None:

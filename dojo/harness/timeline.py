@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from dojo.harness.frames import Place, line_at, places_here, source_of, traceback_of
+from dojo.harness.frames import (
+    Place,
+    Traceback,
+    line_at,
+    places_here,
+    source_of,
+    traceback_of,
+)
 
 ERRORS = 5
 MADE = "this spec made it fail"
@@ -102,9 +109,8 @@ class Timeline:
 
     Any thread may add to it; `under_way` counts exchanges begun and not finished, and `in_flight`
     are those whose app is at work. What goes on without end does not fill the memory: see `EVENTS`.
-    What a spec took exception to is `marked`, `compared` says how it failed, and `headline` what is
-    wrong where the spec has no words of its own. `errors` are what became of exceptions that did
-    not come out of the app, and the solution's parts of their tracebacks.
+    What a spec took exception to is `marked`, and `likely` is the reason, as far as it is known.
+    `errors` are the exceptions that did not come out of the app.
     """
 
     loop_thread: int = field(default_factory=threading.get_ident)
@@ -113,9 +119,8 @@ class Timeline:
     in_flight: list[ExchangeState] = field(default_factory=list)
     marked: list[Event] = field(default_factory=list)
     sleeps: int = 0
-    compared: list[str] = field(default_factory=list)
-    headline: str = ""
-    errors: list[tuple[str, list[str]]] = field(default_factory=list)
+    likely: str = ""
+    errors: list[Traceback] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _copy: Generator[tuple[list[Event], int], Event | None, None] = field(init=False, repr=False)
 
@@ -162,14 +167,17 @@ class Timeline:
         return event
 
     def note_error(self, error: BaseException, became: str) -> None:
-        """Keep what `became` of an exception that does not come out of the app, and its traceback
-        as text.
+        """Keep the traceback of an exception that does not come out of the app, and what `became`
+        of it.
 
         The exception itself would keep alive everything that the failing function held open.
         """
-        rows = traceback_of(error)
-        if rows and (became, rows) not in self.errors and len(self.errors) < ERRORS:
-            self.errors.append((became, rows))
+        kept = traceback_of(error)
+        if kept is None:
+            return
+        kept.became = became
+        if kept not in self.errors and len(self.errors) < ERRORS:
+            self.errors.append(kept)
 
     def is_untouched(self) -> bool:
         """Whether it is as it was recorded, with nothing taken out, put in or retouched."""
@@ -212,10 +220,13 @@ class Timeline:
                 return
 
     def early(self, selector: str, message: str) -> str:
-        """Mark what came before its response; gives `message` back, the text of an assert, with
-        what is known about the reason."""
+        """Mark what came before its response, and note the likely reason.
+
+        Gives `message` back, the text of an assert.
+        """
         self.marked = [event for event in self if event.is_a(selector) and not event.after_response]
-        return "\n".join([message, *(f"likely    {why_early(e)}" for e in self.marked[:1])])
+        self.likely = why_early(self.marked[0]) if self.marked else ""
+        return message
 
     def on_the_loop(self) -> list[str]:
         """What kept the event loop busy, also before the response, and in an endpoint."""

@@ -1,12 +1,11 @@
-"""What lies behind a red spec: a request that no route takes, an exception, a task that never
-ran."""
+"""Find what lies behind a red spec: a request without a route, an exception, an idle task."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.routing import Match, Route
@@ -14,8 +13,10 @@ from starlette.routing import Match, Route
 from dojo.harness import frames
 from dojo.harness.environment import Environment
 from dojo.harness.exchange import Exchange, NoResponseError, Status
+from dojo.harness.frames import Place
 from dojo.harness.tasks import Added
 from dojo.harness.timeline import Event, Order, Timeline, why_early
+from dojo.plugin.failures import Response
 from dojo.plugin.values import plain
 
 BODY = 300
@@ -29,15 +30,17 @@ CHANGING = (
 
 @dataclass
 class Cause:
-    """Something that makes specs fail, whatever they are about.
+    """A reason for which several specs fail.
 
     Two specs with the same `key` fail for one reason. `message` is empty where the spec's own says
-    it better.
+    it better. `place` is a line of the solution, where it is about one.
     """
 
     key: str
     message: str = ""
-    details: list[str] = field(default_factory=list)
+    likely: str = ""
+    note: str = ""
+    place: Place | None = None
 
 
 def alike(text: str) -> str:
@@ -48,7 +51,7 @@ def alike(text: str) -> str:
 
 
 def cause_of(error: BaseException, environment: Environment | None) -> Cause | None:
-    """What lies behind an assertion that failed, as far as it was seen."""
+    """Find what lies behind an error that a spec ended with; None where nothing was seen."""
     if isinstance(error, NoResponseError):
         return _of_an_exception(error.cause) if error.cause is not None else None
     if not isinstance(error, AssertionError):
@@ -76,11 +79,12 @@ def cause_of(error: BaseException, environment: Environment | None) -> Cause | N
             return Cause(
                 f"never ran {idle[0].where}",
                 f"the background task {idle[0].name} was made and never ran",
-                [f"likely    {_why_idle(idle[0])}"],
+                _why_idle(idle[0]),
+                place=idle[0].place,
             )
-    for became, rows in environment.timeline.errors:
-        if rows[-1].partition(":")[0] in [mistake.__name__ for mistake in MISTAKES]:
-            return Cause(alike(rows[-1]), f"an exception {became}: {rows[-1]}")
+    for kept in environment.timeline.errors:
+        if kept.kind in [mistake.__name__ for mistake in MISTAKES]:
+            return Cause(alike(kept.raised), f"an exception {kept.became}: {kept.raised}")
     return None
 
 
@@ -95,11 +99,14 @@ def _of_a_task(error: BaseException, environment: Environment) -> Cause:
     name = f"the background task {added.name}" if added else "what comes after the response"
     if added and not callable(added.task.func):
         name = "a background task"
-    details = [f"likely    {advice}"] if added and (advice := added.misfit()) else []
-    if added and not details and frames.place_of(error) is None:
-        details = [f"the task was added at {added.where}"]
-    place = frames.place_of(error) or alike(said)
-    return Cause(f"{type(error).__name__} at {place}", f"{name} failed: {said}", details)
+    place = frames.place_of(error)
+    found = Cause(f"{type(error).__name__} at {place or alike(said)}", f"{name} failed: {said}")
+    if added is not None:
+        found.likely = added.misfit()
+        found.place = None if place else added.place
+        if not place and not found.likely:
+            found.note = f"the task was added at {added.where}"
+    return found
 
 
 def _task_of(error: BaseException, environment: Environment) -> Added | None:
@@ -113,7 +120,7 @@ def _task_of(error: BaseException, environment: Environment) -> Added | None:
 
 
 def _unserved(exchange: Exchange) -> Cause | None:
-    """Why the app did not take a request; None where it did, or a spec wanted it to be refused."""
+    """Say why the app did not take a request; None where it did, or the spec expected that."""
     status = exchange.status
     if status.expected or not exchange.responded:
         return None
@@ -121,7 +128,7 @@ def _unserved(exchange: Exchange) -> Cause | None:
         return Cause(
             f"{status} {exchange.name}",
             f"{exchange.name} got {status:d}: your app has no such route",
-            [f"likely    {_near_routes(exchange)}"],
+            _near_routes(exchange),
         )
     if int(status) == 422:
         return Cause(f"422 {[_shown_error(e) for e in _errors(exchange)]}")
@@ -158,13 +165,11 @@ def _near_routes(exchange: Exchange) -> str:
     return f"your app has {', '.join(near)}: is the path or the method another one?"
 
 
-def response_lines(value: object, expected: object) -> list[str]:
-    """The responses whose statuses are in `value` and not as expected, with what they say."""
-    lines: list[str] = []
+def unexpected_responses(value: object, expected: object) -> Iterator[Exchange]:
+    """The exchanges whose statuses are in `value` and not as expected."""
     for status, should in _statuses(value, expected):
         if status.exchange is not None and int(status) != should:
-            lines += _response(status.exchange)
-    return lines
+            yield status.exchange
 
 
 def _statuses(value: object, expected: object) -> Iterator[tuple[Status, object]]:
@@ -176,29 +181,32 @@ def _statuses(value: object, expected: object) -> Iterator[tuple[Status, object]
             yield from _statuses(entry, others[number] if number < len(others) else None)
 
 
-def _response(exchange: Exchange) -> list[str]:
-    lines = [f"response  {exchange.status:d} to {exchange.name}{body_of(exchange)}"]
-    for error in _errors(exchange):
-        lines.append(f"refused   {_shown_error(error)}")
-    for error in _errors(exchange):
-        name = (error.get("loc") or [""])[-1]
-        if error.get("type") == "missing" and "task" in str(name):
-            lines.append(
-                f"likely    `{name}` has no type, so FastAPI takes it for a part of the request: "
-                f"write `{name}: BackgroundTasks`"
-            )
-    return lines
+def response_of(exchange: Exchange) -> Response:
+    """The response of an exchange, with the fields of the request that FastAPI refused."""
+    refused = [_shown_error(error) for error in _errors(exchange)]
+    return Response(int(exchange.status), exchange.name, body_of(exchange), refused)
+
+
+def why_refused(exchange: Exchange) -> list[str]:
+    """The likely reasons for which FastAPI took a parameter for a part of the request."""
+    return [
+        f"`{name}` has no type, so FastAPI takes it for a part of the request: "
+        f"write `{name}: BackgroundTasks`"
+        for error in _errors(exchange)
+        for name in (error.get("loc") or [""])[-1:]
+        if error.get("type") == "missing" and "task" in str(name)
+    ]
 
 
 def body_of(exchange: Exchange) -> str:
-    """The body of a response after a colon; empty where there is none, or it is told elsewhere."""
+    """The body of a response as text; empty where `refused` holds all that it says."""
     if not exchange.body or _errors(exchange):
         return ""
-    return f": {frames.shortened(exchange.body.decode('utf-8', 'replace'), BODY)}"
+    return frames.shortened(exchange.body.decode("utf-8", "replace"), BODY)
 
 
 def _errors(exchange: Exchange) -> list[dict[str, Any]]:
-    """What FastAPI lists of a request that it refused with 422."""
+    """The errors that FastAPI lists when it refuses a request with 422."""
     body = exchange.json() if int(exchange.status) == 422 else None
     detail = body.get("detail") if isinstance(body, dict) else None
     return [e for e in detail if isinstance(e, dict)] if isinstance(detail, list) else []
@@ -213,7 +221,7 @@ def _shown_error(error: dict[str, Any]) -> str:
 def why_disorder(
     happened: Order, expected: list[str], timeline: Timeline, tasks: list[Added]
 ) -> tuple[str, str]:
-    """What is wrong with the order in which events came, and why, as far as it was seen."""
+    """Say in which way events came in a wrong order, and why, as far as it was seen."""
     missing = [name for name in expected if name not in happened]
     if missing:
         return f"there was no {missing[0]!r}", _why_missing(tasks)

@@ -1,9 +1,9 @@
-"""What pytest loads of the dojo in each run of this environment: a word of advice, and only where
-it is needed.
+"""Advice for a `--solutions PATH` that hides the project from pytest.
 
-pytest looks for the project before it knows the project's options. `--solutions PATH` is to it an
-option that it does not know, and a path to look at; a PATH elsewhere takes it away from the
-project, and its plugin is never loaded. With `=` it is one word.
+pytest loads this module in each run of this environment. It looks for the project before it knows
+the project's options: `--solutions PATH` is to it an option that it does not know, and a path to
+look at. A PATH elsewhere takes it away from the project, and its plugin is never loaded. With `=`
+it is one word.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ OPTIONS = ("--solutions", "--answers")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Refuse `--solutions PATH` in two words where PATH leads away from the project."""
     here = early_config.invocation_params.dir
     project = next((p for p in (here, *here.parents) if _is_a_dojo(p)), None)
     if project is None or early_config.rootpath == project:

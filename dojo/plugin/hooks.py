@@ -1,5 +1,4 @@
-"""The pytest plugin: which solutions are under test, what a red spec says, and the board at the end
-of a run."""
+"""The hooks of the pytest plugin: options, the solutions under test, and reports of red specs."""
 
 from __future__ import annotations
 
@@ -7,10 +6,7 @@ import argparse
 import gc
 import os
 import shlex
-from collections import Counter
-from collections.abc import Callable, Generator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pytest
@@ -20,8 +16,18 @@ from dojo.doubles import network
 from dojo.harness import frames, tasks, time_limit
 from dojo.harness.timeline import current_timeline
 from dojo.mistakes import MistakeError
-from dojo.plugin import failures, fixtures, patched_copy, streams, timeouts
+from dojo.plugin import (
+    assertions,
+    debugging,
+    diagnosis,
+    fixtures,
+    patched_copy,
+    render,
+    streams,
+    timeouts,
+)
 from dojo.plugin.fixtures import ENVIRONMENT, KATA, SOLUTIONS
+from dojo.plugin.patience import Patience
 from dojo.plugin.summary import Summary
 from dojo.solutions import Solutions, SolutionsNotFoundError, find_solutions
 
@@ -30,6 +36,7 @@ SUMMARY = pytest.StashKey[Summary]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options of the dojo."""
     if pluginmanager.is_blocked("asyncio"):
         raise pytest.UsageError("the specs need pytest-asyncio: leave out `-p no:asyncio`")
     group = parser.getgroup("dojo", "katas about background tasks")
@@ -37,14 +44,15 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "--solutions",
         metavar="PATH",
         default=None,
-        help="what to run the specs against: a folder laid out like katas/, a checkout with such "
-        "a katas/ in it, the folder of one kata, or one file, a .py or the .diff of a mistake "
-        "(default: katas)",
+        help="run the specs against these solutions: a folder laid out like katas/, a checkout "
+        "with such a katas/ in it, the folder of one kata, or one file, a .py or the .diff of a "
+        "mistake (default: katas)",
     )
     group.addoption("--answers", default=None, help=argparse.SUPPRESS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Find the katas and the solutions, and register the other plugins."""
     config.addinivalue_line("markers", "dojo_limit: a spec; it has a time limit of 5 s.")
     try:
         katas = read_catalogue(config.rootpath)
@@ -56,10 +64,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SOLUTIONS] = solutions
     config.stash[SUMMARY] = Summary(katas, solutions, config)
     config.pluginmanager.register(config.stash[SUMMARY], "dojo-summary")
-    config.pluginmanager.register(fixtures, "dojo-fixtures")
-    config.pluginmanager.register(timeouts, "dojo-limit")
-    config.pluginmanager.register(streams, "dojo-streams")
-    config.pluginmanager.register(Patience(), "dojo-patience")
+    for name, plugin in (
+        ("fixtures", fixtures),
+        ("limit", timeouts),
+        ("streams", streams),
+        ("debugging", debugging),
+        ("patience", Patience()),
+    ):
+        config.pluginmanager.register(plugin, f"dojo-{name}")
     if solutions.kata is not None and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         config.args = [str(solutions.kata.spec_file)]
     else:
@@ -68,8 +80,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _keep_the_order(config: pytest.Config) -> None:
-    """Who works on a kata gets its specs in the order of the file, also where pytest-randomly is
-    installed for other tests, unless a random order is asked for."""
+    """Run specs in the order of the file, unless a random order is asked for.
+
+    pytest-randomly may be installed for other tests.
+    """
     if hasattr(config, "workerinput"):
         return  # the process that started this one has decided
     words = [*config.invocation_params.args, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
@@ -82,7 +96,7 @@ def _keep_the_order(config: pytest.Config) -> None:
 
 
 def _spec_for(arg: str, config: pytest.Config, katas: dict[str, Kata]) -> str:
-    """What to collect for an argument: for the folder of a kata or a file in it, its specs."""
+    """The path to collect for an argument: for a kata's folder or a file in it, its specs."""
     path = (config.invocation_params.dir / arg).resolve()
     if path == (config.rootpath / "katas").resolve():
         return str(config.rootpath / "tests")
@@ -94,7 +108,10 @@ def _spec_for(arg: str, config: pytest.Config, katas: dict[str, Kata]) -> str:
 
 
 def _solutions(config: pytest.Config, katas: dict[str, Kata]) -> Solutions:
-    """What the specs are run against. Raises `SolutionsNotFoundError`."""
+    """Find the solutions under test.
+
+    Raises `SolutionsNotFoundError`.
+    """
     named = config.getoption("--solutions")
     if config.getoption("--answers") is not None:
         config.issue_config_time_warning(
@@ -108,7 +125,7 @@ def _solutions(config: pytest.Config, katas: dict[str, Kata]) -> Solutions:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Say once what is the machine's trouble: each spec would guess at the solution.
+    """Refuse to run on a machine without loopback: each spec would blame the solution.
 
     A grader runs solutions in a network of its own.
     """
@@ -123,6 +140,7 @@ def _kata_of(path: Path, config: pytest.Config) -> Kata | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the specs, and leave out those whose kata is not under test."""
     for item in items:
         kata = _kata_of(item.path, config)
         if kata is not None:
@@ -135,7 +153,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _limit_is_ours(config: pytest.Config) -> bool:
-    """Whether nobody has said what the limit is, and there is something that measures it."""
+    """Whether no limit was set, and pytest-timeout is there to measure it."""
     if not hasattr(config.option, "timeout"):
         return False
     named = (config.option.timeout, os.environ.get("PYTEST_TIMEOUT"), config.getini("timeout"))
@@ -143,7 +161,7 @@ def _limit_is_ours(config: pytest.Config) -> bool:
 
 
 def _leave_out_other_katas(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where one file is under test, only the specs of its kata have anything to say."""
+    """Deselect the specs of other katas where the solution of one is under test."""
     only = config.stash[SOLUTIONS].kata
     if only is None:
         return
@@ -166,52 +184,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Tell the summary which specs a worker has collected."""
     node.config.stash[SUMMARY].expect(ids)
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Explain a comparison that failed in a spec."""
     timeline = current_timeline()
     if timeline is None:
         return None
-    return failures.explain(op, left, right, timeline, tasks.in_force())
-
-
-class NotRunError(time_limit.TimeLimitError):
-    """A spec that was left out, because other specs of its kata did not finish."""
-
-    def __init__(self) -> None:
-        super().__init__(0.0)
-
-    def __str__(self) -> str:
-        return (
-            f"{failures.LEFT_OUT}two specs of this kata did not finish; the others would probably "
-            "take as long, so they were left out"
-        )
-
-
-class Patience:
-    """A plugin that leaves the other specs of a kata out when two have exceeded their limit: each
-    would take as long."""
-
-    MOST = 2
-
-    def __init__(self) -> None:
-        self.late: Counter[str] = Counter()
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        kata = item.stash.get(KATA, None)
-        if kata is not None and self.late[kata.name] >= self.MOST:
-            raise NotRunError
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        kata = item.stash.get(KATA, None)
-        if kata is not None and call.excinfo is not None and time_limit.is_late(call.excinfo.value):
-            self.late[kata.name] += 1
-        return (yield)
+    return assertions.explain(op, left, right, timeline, tasks.in_force())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -223,90 +205,46 @@ def pytest_runtest_makereport(
     pytest's own tracebacks through the framework take ten times as long.
     """
     kata = item.stash.get(KATA, None)
-    if kata is None or call.excinfo is None:
+    if kata is None or call.excinfo is None or call.when is None or call.when == "collect":
         return None
     error = call.excinfo.value
     if isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
         return None
-    found = _failure(item, kata, error)
+    # A report of the same phase without its error has what was captured, and no traceback.
+    quiet = pytest.CallInfo.from_call(lambda: None, call.when)
+    quiet.start, quiet.stop, quiet.duration = call.start, call.stop, call.duration
+    report = pytest.TestReport.from_item_and_call(item, quiet)
+    found = diagnosis.failure(
+        kata.name,
+        item.name,
+        getattr(getattr(item, "function", None), "__doc__", None) or "",
+        error,
+        item.stash.get(ENVIRONMENT, None),
+        _printed(report, item.config),
+        item.nodeid,
+    )
     if item.config.getoption("tbstyle") != "auto":
         report = pytest.TestReport.from_item_and_call(item, call)
-        report.__dict__["failure"] = found.write()
-        return report
-    captured = [(f"Captured {k} {when}", _cut(text)) for when, k, text in item._report_sections]
-    return pytest.TestReport(
-        nodeid=item.nodeid,
-        location=item.location,
-        keywords={name: 1 for name in item.keywords},
-        outcome="failed",
-        longrepr=found.text(),
-        when="teardown" if call.when == "teardown" else "call",
-        sections=[*captured, ("timeline", "\n".join(found.timeline))],
-        duration=call.duration,
-        start=call.start,
-        stop=call.stop,
-        user_properties=item.user_properties,
-        failure=found.write(),
-    )
+    else:
+        report.outcome, report.longrepr = "failed", found.text()
+        report.when = "teardown" if call.when == "teardown" else "call"
+        captured = [(title, diagnosis.cut(text)) for title, text in report.sections]
+        lines = render.timeline_lines(found.timeline)
+        report.sections = [*captured, ("timeline", "\n".join(lines))]
+    vars(report)["failure"] = found.write()
+    return report
 
 
-def _failure(item: pytest.Item, kata: Kata, error: BaseException) -> failures.Failure:
-    doc = getattr(getattr(item, "function", None), "__doc__", None) or ""
-    config = item.config
+def _printed(report: pytest.TestReport, config: pytest.Config) -> str:
+    """The text that a solution has written, as far as `--show-capture` wants it to be shown."""
     shown = config.getoption("showcapture")
     log_asked_for = config.getoption("log_level") or config.getini("log_level") or shown == "log"
-    printed = "".join(
+    return "".join(
         text
-        for _, title, text in item._report_sections
-        if shown in ("all", title) and (title != "log" or log_asked_for)
+        for kind, text in (
+            ("stdout", report.capstdout),
+            ("stderr", report.capstderr),
+            ("log", report.caplog),
+        )
+        if shown in ("all", kind) and (kind != "log" or log_asked_for)
     )
-    environment = item.stash.get(ENVIRONMENT, None)
-    return failures.failure(kata.name, item.name, doc, error, environment, printed, item.nodeid)
-
-
-def _cut(text: str) -> str:
-    most = failures.PRINTED
-    return text if len(text) <= most else f"{text[:most]}\n… cut, {len(text):,} characters in all"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-    """Let `--pdb` begin in the frame of the solution, or of the spec, and not in the dojo's."""
-    if not isinstance(node, pytest.Item) or KATA not in node.stash or call.excinfo is None:
-        return
-    error = call.excinfo.value
-    environment = node.stash.get(ENVIRONMENT, None)
-    exchanges = (
-        environment.client.exchanges
-        if environment is not None and environment.client is not None
-        else []
-    )
-    raised = [exchange.raised for exchange in exchanges if exchange.raised is not None]
-    for shown in (error, *reversed(raised)):
-        if trimmed := _up_to(_is_of_a_solution, shown.__traceback__):
-            break
-    else:
-        shown, trimmed = error, _up_to(_is_of_a_spec, error.__traceback__)
-    if trimmed is not None:
-        call.excinfo = pytest.ExceptionInfo.from_exception(shown.with_traceback(trimmed))
-
-
-def _up_to(mine: Callable[[TracebackType], bool], tb: TracebackType | None) -> TracebackType | None:
-    """The traceback up to the last frame that is `mine`; None where there is none."""
-    links = []
-    while tb is not None:
-        links.append(tb)
-        tb = tb.tb_next
-    last = max((number for number, link in enumerate(links) if mine(link)), default=-1)
-    shown = None
-    for link in reversed(links[: last + 1]):
-        shown = TracebackType(shown, link.tb_frame, link.tb_lasti, link.tb_lineno)
-    return shown
-
-
-def _is_of_a_solution(link: TracebackType) -> bool:
-    return str(link.tb_frame.f_globals.get("__name__", "")).startswith("katas.k")
-
-
-def _is_of_a_spec(link: TracebackType) -> bool:
-    return Path(link.tb_frame.f_code.co_filename).name.startswith("test_k")

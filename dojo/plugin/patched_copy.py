@@ -16,8 +16,10 @@ _KEY = "dojo_patched_copy"
 
 
 class _Share:
-    """A plugin that gives the workers of pytest-xdist the one copy: paths in their reports are
-    then the same."""
+    """A plugin that gives the workers of pytest-xdist the one copy.
+
+    Paths in their reports are then the same.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file

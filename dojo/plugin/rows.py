@@ -1,58 +1,58 @@
-"""The timeline as lines of text."""
+"""The rows of a timeline as a failure shows them: marked, and shortened where much is alike."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 from dojo.harness.exchange import Client
 from dojo.harness.frames import Place, line_at, shortened
 from dojo.harness.timeline import MADE, Event, Timeline
 from dojo.plugin.causes import alike, body_of
+from dojo.plugin.failures import Row
 
 ROWS = 60
-DETAIL = 51
+DETAIL = 300
 ALIKE = 3
 LOOP = 6
 MOST = 5_000
 SILENT = ("request", "response", "finished", "raised", "log", "held", "released")
-LEGEND = "> marks what the spec objects to"
+
+Story = tuple[tuple[str, str, bool, bool], ...]
 
 
-def rows(timeline: Timeline, client: Client | None = None) -> Iterator[str]:
-    """What happened, a line each, shortened where much of it is alike; `>` marks what a spec took
-    exception to."""
+def rows_of(timeline: Timeline, client: Client | None = None) -> list[Row]:
+    """The events that a failure shows, in order.
+
+    Requests that went like others, and long runs of the same events, are shown three times.
+    """
     events = list(timeline)[:MOST]
-    if not events:
-        yield "  nothing happened"
-        return
     marked = {id(event) for event in events if is_marked(event, timeline)}
-    bodies = _bodies(client)
-    several = len({event.exchange for event in events if event.exchange}) > 1
+    bodies = {
+        exchange.number: body_of(exchange)
+        for exchange in (client.exchanges if client is not None else [])
+        if int(exchange.status) >= 400
+    }
     kept, more = _without_what_is_alike(events, marked)
     told: set[Place] = set()
+    rows = []
     for number, event in enumerate(kept):
         if number >= ROWS and id(event) not in marked:
             continue
-        detail = event.detail
-        if event.kind == "response" and event.exchange in bodies:
-            detail += bodies[event.exchange]
-        yield _row(event, detail.removesuffix(f": {MADE}"), several, id(event) in marked)
-        indent = " " * (15 if several else 12)
-        if event.was_made:
-            yield f"{indent}({MADE})"
-        if id(event) in marked and event.places and event.places[0] not in told:
+        row = _row(event, more.get(id(event), ""), marked=id(event) in marked)
+        body = bodies.get(event.exchange or 0)
+        if event.kind == "response" and body:
+            row.detail = shortened(f"{row.detail}: {body}", DETAIL)
+        if row.marked and event.places and event.places[0] not in told:
             told.add(event.places[0])
-            yield f"{indent}at {line_at(event.places[0])}"
-        if id(event) in more:
-            yield f"  … {more[id(event)]}"
+            row.at = line_at(event.places[0])
+        rows.append(row)
     if len(kept) > ROWS:
-        yield f"  … and {len(kept) - ROWS} more"
-    if marked:
-        yield f"  ({LEGEND})"
+        rows.append(Row("", more=f"and {len(kept) - ROWS} more"))
+    return rows
 
 
 def is_marked(event: Event, timeline: Timeline) -> bool:
+    """Whether an event is one that the spec objects to."""
     return (
         event.blocks_the_loop
         or (event.kind in ("raised", "refused") and not event.was_made)
@@ -60,41 +60,35 @@ def is_marked(event: Event, timeline: Timeline) -> bool:
     )
 
 
-def _row(event: Event, detail: str, several: bool, marked: bool) -> str:
-    number = f"{event.exchange or '':>2} " if several else ""
-    thread = "" if event.kind in SILENT else "event loop" if event.on_loop else "worker thread"
-    mark = ">" if marked else " "
-    room = DETAIL - len(number)
-    if not thread:
-        return f"{mark} {number}{event.kind:<9} {shortened(detail, room + 14)}"
-    return f"{mark} {number}{event.kind:<9} {shortened(detail, room):<{room}} {thread}"
+def _row(event: Event, more: str, *, marked: bool) -> Row:
+    thread = "event loop" if event.on_loop else "worker thread"
+    return Row(
+        event.kind,
+        shortened(event.detail.removesuffix(f": {MADE}"), DETAIL),
+        event.exchange or 0,
+        "" if event.kind in SILENT else thread,
+        marked,
+        event.was_made,
+        more=more,
+    )
 
 
-def _bodies(client: Client | None) -> dict[int | None, str]:
-    """What the responses say that refuse something."""
-    exchanges = client.exchanges if client is not None else []
-    return {e.number: body_of(e) for e in exchanges if int(e.status) >= 400}
-
-
-Look = tuple[str, str, int | None, bool]
-Story = tuple[tuple[str, str, bool, bool], ...]
-
-
-def _stories(events: list[Event], marked: set[int]) -> dict[int | None, Story]:
-    """What happened in each exchange, without what differs between those that went alike."""
-    told: dict[int | None, list[tuple[str, str, bool, bool]]] = {}
-    for event in events:
-        entry = (event.kind, alike(event.detail), event.on_loop, id(event) in marked)
-        told.setdefault(event.exchange, []).append(entry)
-    return {exchange: tuple(story) for exchange, story in told.items()}
+def _story(events: list[Event], marked: set[int]) -> Story:
+    """The events without what differs between those that are alike."""
+    return tuple((e.kind, alike(e.detail), e.on_loop, id(e) in marked) for e in events)
 
 
 def _without_what_is_alike(
     events: list[Event], marked: set[int]
 ) -> tuple[list[Event], dict[int, str]]:
-    """The events without those of further exchanges that went alike, and without long runs of one
-    and the same; beside it, what is to be said of them behind which event."""
-    stories = _stories(events, marked)
+    """The events without those that are alike, and what to say of these behind which event.
+
+    Left out are further exchanges that went alike, and long runs of the same events.
+    """
+    of: dict[int | None, list[Event]] = {}
+    for event in events:
+        of.setdefault(event.exchange, []).append(event)
+    stories = {exchange: _story(its, marked) for exchange, its in of.items()}
     count = Counter(story for exchange, story in stories.items() if exchange is not None)
     shown: Counter[Story] = Counter()
     hidden = set()
@@ -112,8 +106,10 @@ def _without_what_is_alike(
 
 
 def _without_runs(events: list[Event], more: dict[int, str]) -> list[Event]:
-    """Of what is repeated more than four times in a row, the first three times: one event, or a
-    few, as a loop has them that asks and sleeps."""
+    """The events, of more than four repetitions in a row the first three.
+
+    A repetition is one event, or a few: a loop asks and sleeps in turn.
+    """
     looks = [(e.kind, alike(e.detail), e.exchange, e.on_loop) for e in events]
     kept: list[Event] = []
     start = 0
@@ -131,9 +127,8 @@ def _without_runs(events: list[Event], more: dict[int, str]) -> list[Event]:
     return kept
 
 
-def _repeated(looks: list[Look], start: int) -> tuple[int, int]:
-    """How many events from `start` on are repeated, and how often; one of them, once, where nothing
-    is repeated often enough to be cut."""
+def _repeated(looks: list[tuple[str, str, int | None, bool]], start: int) -> tuple[int, int]:
+    """How many events from `start` on are repeated, and how often; 1 and 1 where few are."""
     for length in range(1, LOOP + 1):
         first = looks[start : start + length]
         times = 1

@@ -13,7 +13,7 @@ import pytest
 
 
 class _Lent(io.BufferedIOBase):
-    """What is written goes on to a stream that whoever writes cannot close."""
+    """A stream that passes on what is written, and cannot close the stream behind it."""
 
     def __init__(self, stream: Any) -> None:
         self._to = stream
@@ -72,21 +72,24 @@ def streams_lent() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Set a spec up with streams that are lent to it."""
     yield from _lending(item)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Run a spec with streams that are lent to it."""
     yield from _lending(item)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Tear a spec down with streams that are lent to it."""
     yield from _lending(item)
 
 
 def _lending(item: pytest.Item) -> Generator[None, None, None]:
-    """The innermost of all that is wrapped round a phase of a spec, inside of pytest's capture."""
+    """Lend the streams for a phase of a spec, inside of pytest's capture."""
     if item.get_closest_marker("dojo_limit") is None:
         return (yield)
     with streams_lent():

@@ -1,4 +1,4 @@
-"""The summary: how the specs of all katas went, and which light each kata has."""
+"""The summary: how the specs of all katas went, and the light of each kata."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dojo.catalogue import Kata
+from dojo.lights import light_of
 from dojo.plugin.failures import Failure, title_of
 from dojo.plugin.terminal import SummaryWriter
 from dojo.solutions import Solutions
@@ -25,12 +26,15 @@ class Score:
 
     @property
     def ran(self) -> bool:
+        """Whether one of its specs ran."""
         return bool(self.passed or self.red)
 
     @property
     def marks(self) -> dict[str, bool | None]:
-        """For each test function, in the order of the file, whether it passed; None where it did
-        not run, or not whole. One that is run with several values passes with all of them."""
+        """Whether each test function passed, in the order of the file; None where it did not run.
+
+        One that is run with several values passes with all of them.
+        """
         nodes: dict[str, list[str]] = {name: [] for name in self.kata.spec_names}
         for node in self.specs:
             nodes.setdefault(_name_of(node), []).append(node)
@@ -43,7 +47,7 @@ class Score:
 
     @property
     def specs(self) -> list[str]:
-        """Node ids in the order of the spec file, whatever order they ran in."""
+        """The node ids, in the order of the spec file."""
         names = list(self.kata.spec_names)
 
         def place(node: str) -> int:
@@ -54,6 +58,7 @@ class Score:
 
     @property
     def failures(self) -> list[Failure]:
+        """The red specs, in the order of the spec file."""
         return [
             self.red[node] or _unexplained(self.kata, node)
             for node in self.specs
@@ -63,14 +68,9 @@ class Score:
     @property
     def light(self) -> str:
         """Green, red, amber or grey; `part` where all that ran passed, and not all ran."""
-        lights = {found.light for found in self.failures}
-        if "amber" in lights:
-            return "amber"
-        if lights == {"grey"} and not self.passed:
-            return "grey"
-        if self.red:
-            return "red"
-        return "green" if all(self.marks.values()) else "part"
+        passed = ["green"] if self.passed else []
+        light = light_of([*passed, *(found.light for found in self.failures)])
+        return "part" if light == "green" and not all(self.marks.values()) else light
 
 
 def _name_of(node: str) -> str:
@@ -91,6 +91,7 @@ class Summary:
         self.config = config
 
     def expect(self, nodes: Iterable[str]) -> None:
+        """Note the ids of specs that are to run."""
         for node in nodes:
             score = self._score(node)
             if score is not None:
@@ -102,6 +103,7 @@ class Summary:
         return score if score and file.parent.name == "tests" else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note how a phase of a spec went."""
         score = self._score(report.nodeid)
         if score is None:
             return
@@ -116,12 +118,12 @@ class Summary:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, None, None]:
-        """Show red specs in the dojo's way, unless pytest's own was asked for with `--tb`."""
+        """Show red specs in the dojo's way, unless `--tb` asks for pytest's own."""
         if not any(score.ran for score in self.scores.values()):
             return (yield)
         if self.config.getoption("tbstyle") != "auto":
             yield
-            SummaryWriter(self, terminalreporter).show_board()
+            SummaryWriter(self).show_lights()
             return None
         stats = terminalreporter.stats
         taken = {}
@@ -138,22 +140,23 @@ class Summary:
                 stats[outcome] = reports
                 if not reports:
                     del stats[outcome]
-        writer = SummaryWriter(self, terminalreporter)
+        writer = SummaryWriter(self)
         writer.show_details()
         if lines_asked_for:
             terminalreporter.reportchars = listed
             terminalreporter.short_test_summary()
-        writer.show_board()
+        writer.show_lights()
         return None
 
     def started(self) -> list[Score]:
+        """The scores of the katas of which a spec ran."""
         return [score for score in self.scores.values() if score.ran]
 
 
 def _lines_are_asked_for(config: pytest.Config) -> bool:
-    """Whether somebody wants pytest's line of each red spec: `-rf`."""
+    """Whether pytest's line of each red spec was asked for, as with `-rf`."""
     named = any(str(arg).startswith("-r") for arg in config.invocation_params.args)
     return named or config.getoption("reportchars") != _DEFAULT_REPORT
 
 
-_DEFAULT_REPORT = "fE"  # what pytest lists where nothing is said
+_DEFAULT_REPORT = "fE"  # pytest's own default of `-r`

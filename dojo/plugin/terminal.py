@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
-from textwrap import shorten, wrap
-from typing import TYPE_CHECKING, Any
+from textwrap import shorten
+from typing import TYPE_CHECKING
 
 import pytest
 
-from dojo.harness import frames
+from dojo.harness.frames import shown as _shown
+from dojo.plugin import render
 from dojo.plugin.causes import alike
 from dojo.plugin.failures import Failure
 
@@ -24,21 +26,21 @@ COLOURS: dict[str, dict[str, bool]] = {
     "grey": {"light": True},
     "part": {"light": True},
 }
-LABEL = 10
 NAMED = 6
 MANY = 3
 
 
 class SummaryWriter:
-    """What is written to the terminal."""
+    """Writes the end of a run to the terminal."""
 
-    def __init__(self, summary: Summary, reporter: Any) -> None:
+    def __init__(self, summary: Summary) -> None:
         self.summary = summary
         self.scores = summary.started()
-        self.tw = reporter._tw
         self.config = summary.config
+        self.tw = self.config.get_terminal_writer()
+        self.width = max(20, self.tw.fullwidth - 1)
         self.verbose = self.config.getoption("verbose") > 0
-        encoding = getattr(getattr(self.tw, "_file", None), "encoding", None) or "utf-8"
+        encoding = sys.stdout.encoding or "utf-8"
         try:
             "✓✗·●…".encode(encoding)
         except (UnicodeEncodeError, LookupError):
@@ -52,6 +54,7 @@ class SummaryWriter:
     # ----- the details
 
     def show_details(self) -> None:
+        """Write the red specs of the kata that was begun first, or of all that were asked for."""
         asked = self.verbose or _files_named(self.config)
         begun = [score for score in self.scores if score.light in ("red", "amber")]
         chosen = [s for s in self.scores if s.red] if asked else begun[:1]
@@ -85,21 +88,21 @@ class SummaryWriter:
         if first.why and len(group) == 1:
             self._wrapped(first.why, "  ", light=True)
         self._line()
-        self._show_finding(first, several=len(group) > 1)
+        self._show_failure(first, several=len(group) > 1)
 
-    def _show_finding(self, found: Failure, *, several: bool) -> None:
+    def _show_failure(self, found: Failure, *, several: bool) -> None:
         self._wrapped(found.message, "  ", bold=True)
-        for line in found.details:
-            self._wrapped(line, "  ")
-        if found.frames:
+        for detail in render.details(found):
+            self._show(detail, "  ")
+        if found.tracebacks:
             self._line("  your code", light=True)
-            for line in found.frames:
+            for line in render.code_lines(found.tracebacks):
                 self._wrapped(line, "    ", yellow=True)
         if found.timeline and found.light == "red":
             of = f" of: {found.title}" if several else ""
             self._wrapped(f"timeline{of}", "  ", light=True)
-            for line in found.timeline:
-                self._line(f"  {self._fitting(line)}", red=line.startswith(">"))
+            for line in render.timeline_lines(found.timeline, self.width - 2):
+                self._line(f"  {line}", red=line.startswith(">"))
         if found.printed:
             self._line("  printed", light=True)
             for line in found.printed.splitlines():
@@ -110,7 +113,7 @@ class SummaryWriter:
             self._line(f"  run alone  {self._command(found)}", light=True)
 
     def _command(self, found: Failure) -> str:
-        """How to run one spec, so that it can be copied and pasted."""
+        """The command that runs one spec, to be copied and pasted."""
         file, _, name = found.node.partition("::")
         return self._pytest(f"{_shown(self.config.rootpath / file)}::{name}")
 
@@ -126,51 +129,23 @@ class SummaryWriter:
             ]
         )
 
-    def _fitting(self, line: str) -> str:
-        """A row of the timeline, which is cut where it would be wrapped, its thread kept."""
-        room = self.tw.fullwidth - 2
-        if len(line) <= room:
-            return line
-        head, _, thread = line.rpartition("  ")
-        if thread.strip() in ("event loop", "worker thread"):
-            keep = room - len(thread.strip()) - 1
-            return f"{frames.shortened(head.rstrip(), keep):<{keep}} {thread.strip()}"
-        place, tick, source = line.partition(" `")
-        indent = " " * (len(line) - len(line.lstrip()))
-        if tick and line.lstrip().startswith("at "):
-            return f"{place}\n  {indent}   `{frames.shortened(source, room - len(indent) - 4)}"
-        return frames.shortened(line, room)
-
     def _wrapped(self, text: str, indent: str, **markup: bool) -> None:
-        """Text in lines; what follows a label is aligned behind it, and so are further lines."""
-        text, *further = text.splitlines() or [""]
-        label = text[:LABEL]
-        hanging = " " * LABEL if label.endswith("  ") and label[0] != " " else ""
-        deeper = " " * (len(text) - len(text.lstrip()))
-        lines = wrap(
-            text,
-            max(20, self.tw.fullwidth - 1),
-            initial_indent=indent,
-            subsequent_indent=indent + (hanging or deeper),
-            break_on_hyphens=False,
-            break_long_words=False,
-            drop_whitespace=True,
-            replace_whitespace=False,
-        )
-        for line in lines:
+        self._show(render.Detail(text), indent, **markup)
+
+    def _show(self, detail: render.Detail, indent: str, **markup: bool) -> None:
+        for line in detail.wrapped(self.width, indent):
             self._line(line, **markup)
-        for line in further:
-            self._wrapped(line, indent + hanging, **markup)
 
-    # ----- the board
+    # ----- the lights
 
-    def show_board(self) -> None:
+    def show_lights(self) -> None:
+        """Write the light of each kata, and the next step."""
         self.tw.line()
-        self.tw.sep("=", "the board")
+        self.tw.sep("=", "katas")
         marks = [self._marks(score) for score in self.scores]
         counts = [_count(score) for score in self.scores]
         taken = max(map(len, marks)) + max(map(len, counts)) + len("* amber k01      ")
-        room = max(20, self.tw.fullwidth - 1 - taken)
+        room = max(20, self.width - taken)
         titles = [shorten(s.kata.title, room, placeholder=" ...") for s in self.scores]
         width = max(map(len, titles))
         for score, title, mark, count in zip(self.scores, titles, marks, counts, strict=True):
@@ -213,8 +188,10 @@ class SummaryWriter:
         self._show_kata(following, "fill in", None)
 
     def _following(self) -> Score | None:
-        """The kata that comes after those that ran; None where there is none, or solutions of
-        somebody else's are looked at."""
+        """The kata that comes after those that ran.
+
+        None where there is none, or the solutions are not the learner's own.
+        """
         if self.config.getoption("--solutions"):
             return None
         scores = list(self.summary.scores.values())
@@ -234,8 +211,10 @@ class SummaryWriter:
 
 
 def grouped(failures: list[Failure]) -> list[list[Failure]]:
-    """Findings with one reason together: those of a cause that many have first, the others in the
-    order of the specs."""
+    """Put failures with one reason together.
+
+    A cause that many have comes first, the others follow in the order of the specs.
+    """
     groups: dict[tuple[str, ...], list[Failure]] = {}
     for found in failures:
         if found.light != "red":
@@ -253,7 +232,7 @@ def grouped(failures: list[Failure]) -> list[list[Failure]]:
 
 
 def _count(score: Score) -> str:
-    """How many specs passed, of all that the kata has; and how many ran, where not all did."""
+    """How many specs passed, of how many; and how many ran, where not all did."""
     marks = list(score.marks.values())
     ran = sum(passed is not None for passed in marks)
     partly = "" if ran == len(marks) else f"  {ran} of {len(marks)} run"
@@ -262,9 +241,6 @@ def _count(score: Score) -> str:
 
 def _sentence(title: str) -> str:
     return title[:1].upper() + title[1:] + "."
-
-
-_shown = frames.shown
 
 
 def _files_named(config: pytest.Config) -> bool:

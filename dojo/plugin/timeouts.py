@@ -7,18 +7,20 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from _pytest.outcomes import OutcomeException
 
-from dojo.harness import debugger, time_limit
+from dojo.harness import time_limit
 from dojo.harness.time_limit import is_late
+
+OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception, pytest.xfail.Exception)
 
 
 class FinalizerError(AssertionError):
-    """What a finalizer ended with that would have kept the others from running."""
+    """A finalizer ended with an exception that would have kept the others from running."""
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """Begin the limit of a spec in place of pytest-timeout."""
     if not _is_ours(item):
         return None
     time_limit.watch(item.nodeid, settings.timeout)
@@ -27,6 +29,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_timeout_cancel_timer(item: pytest.Item) -> bool | None:
+    """End the limit of a spec."""
     if not _is_ours(item):
         return None
     time_limit.stop_watching()
@@ -39,17 +42,20 @@ def _is_ours(item: pytest.Item) -> bool:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    """Set a spec up within its limit."""
     yield from _within_the_limit()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Run a spec within its limit."""
     yield from _within_the_limit()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Tear a spec down within a limit of its own, where the first one has run out."""
     if _is_ours(item):
         _protect_finalizers(item)
         alarm = time_limit.current_alarm()
@@ -62,11 +68,13 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: Any
 ) -> Generator[None, Any, Any]:
-    """A fixture that is broken off has failed, which pytest notes for an `Exception` only: the next
-    spec would find it neither set up nor torn down."""
+    """Note that a fixture which was broken off has failed; pytest does for an `Exception` only.
+
+    The next spec would find it neither set up nor torn down.
+    """
     try:
         return (yield)
-    except (Exception, OutcomeException):
+    except (Exception, *OUTCOMES):
         raise
     except BaseException as error:
         key = fixturedef.cache_key(request)
@@ -74,12 +82,8 @@ def pytest_fixture_setup(
         raise
 
 
-def pytest_enter_pdb() -> None:
-    debugger.enter()
-
-
 def _within_the_limit() -> Generator[None, None, None]:
-    """Whatever a phase ends with once the alarm has rung, it ends with the alarm's error, once."""
+    """End a phase with the alarm's error where the alarm has rung, once."""
     alarm = time_limit.current_alarm()
     try:
         yield
@@ -101,13 +105,13 @@ def _within_the_limit() -> Generator[None, None, None]:
 
 
 def _protect_finalizers(item: pytest.Item) -> None:
-    """pytest leaves the finalizers out that come after one which raises no `Exception`."""
+    """Let all finalizers run: pytest stops at one that raises no `Exception`."""
 
     def protected(finalizer: Any) -> Any:
         def run() -> None:
             try:
                 finalizer()
-            except (Exception, KeyboardInterrupt, OutcomeException):
+            except (Exception, KeyboardInterrupt, *OUTCOMES):
                 raise
             except BaseException as error:
                 raise FinalizerError(

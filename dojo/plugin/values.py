@@ -1,8 +1,8 @@
-"""Values as a failure message shows them: what happened and what was expected, so that the eye can
-compare them."""
+"""Show values plainly, and say how two of them differ."""
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import re
 from collections import Counter
@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any
 
+from dojo.plugin.failures import Comparison
+
 LINE = 66
 LENGTH = 400
 ITEMS = 8
 AROUND = 24
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+STAND_IN = re.compile(r"\bFake(Date|Datetime)\b")  # freezegun's
 OPERATORS: dict[str, Callable[[Any, Any], object]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -49,8 +52,13 @@ MISSING = _Missing()
 
 def plain(value: object) -> str:
     """A value as Python code, or in a word where code would only confuse."""
-    shown = ADDRESS.sub("", repr(_simple(value)))
+    shown = without_stand_ins(ADDRESS.sub("", repr(_simple(value))))
     return shown if len(shown) <= LENGTH else f"{shown[: LENGTH - 1]}…"
+
+
+def without_stand_ins(text: str) -> str:
+    """A text with the names of Python's own classes for those that stand in for them."""
+    return STAND_IN.sub(lambda found: found[1].lower(), text)
 
 
 def _simple(value: Any) -> Any:
@@ -70,13 +78,17 @@ def _simple(value: Any) -> Any:
         return {_simple(key): _simple(entry) for key, entry in value.items()}
     if type(value) in (set, frozenset):
         return _Word(_set(value))
-    if type(value).__module__.startswith("dojo.") and "__str__" in vars(type(value)):
-        return _Word(f"<{type(value).__name__.lower()} {value}>")
+    if type(value).__module__.startswith("dojo."):
+        name = type(value).__name__.lower()
+        if "__str__" in vars(type(value)):
+            return _Word(f"<{name} {value}>")
+        if getattr(type(value), "__repr__", None) is object.__repr__:
+            return _Word(f"<{name}>")
     return value
 
 
 def _set(value: set[Any] | frozenset[Any]) -> str:
-    """A set stands for what is true of several things."""
+    """The values of a set in words: it says what is true of several things."""
     shown = sorted(repr(_simple(entry)) for entry in value)
     if not shown:
         return "nothing"
@@ -85,52 +97,53 @@ def _set(value: set[Any] | frozenset[Any]) -> str:
 
 def failed(op: str, left: object, right: object) -> bool:
     """Whether a comparison is one that is known here, and false."""
-    try:
+    with contextlib.suppress(Exception):  # a value of a solution can raise anything
         return op in OPERATORS and not OPERATORS[op](left, right)
-    except Exception:
-        return False
+    return False
 
 
-def compared(op: str, left: Any, right: Any) -> list[str]:
-    """The lines that say why `left op right` is false."""
+def compared(op: str, left: Any, right: Any) -> Comparison:
+    """Why `left op right` is false."""
     if op == "==":
         return _equal(left, right)
     if op in LIMITS:
-        return _two(plain(left), f"{LIMITS[op]} {plain(right)}")
+        return Comparison(plain(left), f"{LIMITS[op]} {plain(right)}")
     if op == "in":
         return _in(left, right)
     if op == "not in":
-        return _two(plain(right), f"no {plain(left)} in it")
+        return Comparison(plain(right), f"no {plain(left)} in it")
     if op == "is":
-        return _two(plain(left), plain(right))
+        return Comparison(plain(left), plain(right))
     if op == "is not":
-        return _two(plain(left), f"something else than {plain(right)}")
-    return _two(f"{plain(left)}, twice", "two that are different")
+        return Comparison(plain(left), f"something else than {plain(right)}")
+    return Comparison(f"{plain(left)}, twice", "two that are different")
 
 
-def _two(happened: str, expected: str) -> list[str]:
-    return [f"happened  {happened}", f"expected  {expected}"]
-
-
-def _in(left: Any, right: Any) -> list[str]:
+def _in(left: Any, right: Any) -> Comparison:
     if isinstance(right, tuple | set | frozenset):
-        return _two(plain(left), f"one of {', '.join(plain(entry) for entry in right)}")
-    return _two(plain(right), f"{plain(left)} in it")
+        return Comparison(plain(left), f"one of {', '.join(plain(entry) for entry in right)}")
+    return Comparison(plain(right), f"{plain(left)} in it")
 
 
-def _equal(left: Any, right: Any) -> list[str]:
+def _equal(left: Any, right: Any) -> Comparison:
     happened, expected = plain(left), plain(right)
     if max(len(happened), len(expected)) <= LINE:
-        return _two(happened, expected)
+        return Comparison(happened, expected)
     if _both(list, left, right) and not left:
-        return ["happened  []", "expected  these:", *(f"    {row}" for row in _rows(right))]
-    everything = ["all that happened:", *(f"    {row}" for row in _rows(left))]
+        return Comparison("[]", "these:", all_rows=list(_rows(right)))
     if _both(list, left, right) and len(left) != len(right):
-        counts = _two(f"{len(left)} of them", f"{len(right)} of them")
-        return [*counts, *_counted(left, right), *everything]
-    where, was, should = first_difference(left, right)
-    at = f"the first difference, at {where}:" if where else "the first difference:"
-    return [at, *_two(*_cut_alike(was, should)), *(everything if where else [])]
+        found = Comparison(f"{len(left)} of them", f"{len(right)} of them")
+        was = Counter(plain(entry) for entry in left)
+        should = Counter(plain(entry) for entry in right)
+        found.missing, found.extra = list(_few(should - was)), list(_few(was - should))
+    else:
+        where, was_there, should_be = first_difference(left, right)
+        found = Comparison(*_cut_alike(was_there, should_be), part="the first difference")
+        if not where:
+            return found
+        found.part += f", at {where}"
+    found.rows_of, found.all_rows = "all that happened", list(_rows(left))
+    return found
 
 
 def first_difference(left: Any, right: Any, where: str = "") -> tuple[str, Any, Any]:
@@ -171,14 +184,6 @@ def _cut_alike(was: Any, should: Any) -> tuple[str, str]:
         return f"{before}{piece!r}{after}"
 
     return cut(was), cut(should)
-
-
-def _counted(left: list[Any], right: list[Any]) -> list[str]:
-    """What a list lacks and what it has too much of, in whatever order."""
-    was = Counter(plain(entry) for entry in left)
-    should = Counter(plain(entry) for entry in right)
-    lines = [f"missing   {row}" for row in _few(should - was)]
-    return lines + [f"too much  {row}" for row in _few(was - should)]
 
 
 def _few(entries: Counter[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -11,13 +12,15 @@ from dojo.grading.results import State
 from dojo.grading.sandbox.protocol import JobReport
 from dojo.grading.submissions import SubmittedFile
 from dojo.grading.verdict import not_run, verdict
-from dojo.plugin.failures import Failure
+from dojo.plugin.failures import Failure, Row
 from selfcheck.projects import KATA, ROOT
 
 pytestmark = pytest.mark.fast
 FIRST = read_catalogue(ROOT)[KATA]
 SPECS = [(f"tests/test_{KATA}.py::test_{n}", f"number {n}") for n in range(4)]
-FOUND = Failure(KATA, "number 0", message="too early", timeline=["> mail"]).write()
+FOUND = Failure(
+    KATA, "number 0", message="too early", timeline=[Row("mail", marked=True)], line=12
+).write()
 
 
 def outcome(number: int, passed: bool, *, control: bool = False, **more: Any) -> dict[str, Any]:
@@ -47,13 +50,12 @@ def test_a_spec_that_passed_and_whose_control_failed_counts():
 
 def test_a_failed_spec_shows_the_text_that_the_learner_reads():
     """It has the timeline, and the line that it points at."""
-    found = FOUND | {"frames": ["app.py:12 in send: write_log()", "ValueError: no"]}
-    result = graded([outcome(0, False, failure=found), *all_passed()[2:]])
+    result = graded([outcome(0, False), *all_passed()[2:]])
 
     spec = result.specs[0]
     assert not spec.passed
     assert spec.message.startswith("too early")
-    assert (spec.timeline, spec.line) == (["> mail"], 12)
+    assert (spec.timeline[0], spec.line) == ("> mail", 12)
     assert (result.state, result.light) == (State.GRADED, "red")
 
 
@@ -155,7 +157,7 @@ def test_a_failure_of_the_grader_is_no_zero():
 @pytest.mark.parametrize("text", ["\x1b[31m\x00", "\ud800", "x" * 100_000, "a\r\nb\u2028c"])
 def test_all_text_of_a_solution_can_be_shown(text):
     """A terminal, an XML file and a spreadsheet will all have to hold it."""
-    found = FOUND | {"message": text, "timeline": [text], "printed": text}
+    found = FOUND | {"message": text, "timeline": [asdict(Row("log", text))], "printed": text}
     result = graded([outcome(0, False, failure=found)], evidence=[text], ended=text)
 
     for shown in (result.specs[0].message, *result.specs[0].timeline, *result.evidence):

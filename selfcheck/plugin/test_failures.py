@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timezone
 
@@ -10,8 +11,10 @@ import pytest
 from dojo.harness import frames
 from dojo.harness.environment import Environment, client_of
 from dojo.harness.timeline import MADE, ExchangeState, Timeline
-from dojo.plugin.failures import Failure, failure, title_of
-from dojo.plugin.rows import rows
+from dojo.plugin import render
+from dojo.plugin.diagnosis import failure
+from dojo.plugin.failures import Comparison, Failure, title_of
+from dojo.plugin.rows import rows_of
 from dojo.plugin.terminal import grouped
 from dojo.plugin.values import compared, failed, plain
 from selfcheck.projects import KATA, RIGHT, SPEC, Once, Project, changed, part, said
@@ -248,8 +251,8 @@ async def test_jobs_at_the_same_time_are_not_called_another_order(environment, t
     )
 
     assert found.message == "the jobs came in another order"
-    assert "ran in an asyncio task that was started at " in found.details[2]
-    assert "runs at the same time as the rest" in found.details[2]
+    assert "ran in an asyncio task that was started at " in found.likely[0]
+    assert "runs at the same time as the rest" in found.likely[0]
 
 
 @pytest.mark.fast
@@ -270,7 +273,7 @@ async def test_another_order_shows_how_the_tasks_were_added(environment, tmp_pat
     )
 
     assert found.message == "the jobs came in another order"
-    assert re.search(r"`tasks\.add_task\(two\)`; .*`tasks\.add_task\(one\)`", found.details[2])
+    assert re.search(r"`tasks\.add_task\(two\)`; .*`tasks\.add_task\(one\)`", found.likely[0])
 
 
 @pytest.mark.fast
@@ -285,7 +288,7 @@ async def test_without_any_task_it_says_so(environment, tmp_path):
     )
 
     assert found.message == "there was no 'write one'"
-    assert found.details[2] == "likely    no background task was made: add_task was never called"
+    assert found.likely == ["no background task was made: add_task was never called"]
 
 
 @pytest.mark.fast
@@ -305,9 +308,9 @@ async def test_a_fault_that_the_spec_made_is_called_one(environment, tmp_path):
         "write one",
     )
 
-    assert f"note      fault no writing of one: {MADE}" in found.details
+    assert found.notes == [f"fault no writing of one: {MADE}"]
     assert found.cause == "", "the fault is no reason that other specs share"
-    assert any(row.strip() == f"({MADE})" for row in found.timeline)
+    assert [row.kind for row in found.timeline if row.made] == ["fault"]
 
 
 # ----- values
@@ -340,22 +343,22 @@ def test_frozen_time_is_shown_plainly():
 
 
 @pytest.mark.parametrize(
-    ("op", "left", "right", "lines"),
+    ("op", "left", "right", "happened", "expected"),
     [
-        ("==", 404, 200, ["happened  404", "expected  200"]),
-        ("<=", 256, 129, ["happened  256", "expected  at most 129"]),
-        (">=", -1, 0, ["happened  -1", "expected  at least 0"]),
-        ("in", str, (int, float), ["happened  str", "expected  one of int, float"]),
-        ("in", "detail", {}, ["happened  {}", "expected  'detail' in it"]),
-        ("not in", "a", ["a"], ["happened  ['a']", "expected  no 'a' in it"]),
-        ("is", "x", None, ["happened  'x'", "expected  None"]),
-        ("!=", 1, 1, ["happened  1, twice", "expected  two that are different"]),
+        ("==", 404, 200, "404", "200"),
+        ("<=", 256, 129, "256", "at most 129"),
+        (">=", -1, 0, "-1", "at least 0"),
+        ("in", str, (int, float), "str", "one of int, float"),
+        ("in", "detail", {}, "{}", "'detail' in it"),
+        ("not in", "a", ["a"], "['a']", "no 'a' in it"),
+        ("is", "x", None, "'x'", "None"),
+        ("!=", 1, 1, "1, twice", "two that are different"),
     ],
 )
-def test_what_happened_and_what_was_expected_stand_below_each_other(op, left, right, lines):
+def test_a_comparison_says_what_happened_and_what_was_expected(op, left, right, happened, expected):
     """So that the eye can compare them."""
     assert failed(op, left, right)
-    assert compared(op, left, right) == lines
+    assert compared(op, left, right) == Comparison(happened, expected)
 
 
 def test_what_holds_is_not_explained():
@@ -368,25 +371,19 @@ def test_long_values_are_shown_where_they_begin_to_differ():
     mails = [("noreply@example.com", f"{n}@example.com", "Order Confirmed") for n in "ab"]
     wanted = [mails[0], (*mails[1][:2], "Order confirmed")]
 
-    lines = compared("==", mails, wanted)
+    found = compared("==", mails, wanted)
 
-    assert lines[:3] == [
-        "the first difference, at [1][2]:",
-        "happened  'Order Confirmed'",
-        "expected  'Order confirmed'",
-    ]
+    assert found.part == "the first difference, at [1][2]"
+    assert (found.happened, found.expected) == ("'Order Confirmed'", "'Order confirmed'")
 
 
 def test_a_long_list_says_what_is_missing():
     """The index of the first difference says nothing where one is lost in the middle."""
     wanted = [f"Notified: user{number}@example.com" for number in range(20)]
-    lines = compared("==", [*wanted[:7], *wanted[8:]], wanted)
+    found = compared("==", [*wanted[:7], *wanted[8:]], wanted)
 
-    assert lines[:3] == [
-        "happened  19 of them",
-        "expected  20 of them",
-        "missing   'Notified: user7@example.com'",
-    ]
+    assert (found.happened, found.expected) == ("19 of them", "20 of them")
+    assert found.missing == ["'Notified: user7@example.com'"]
 
 
 def test_the_value_is_not_cut_off_with_a_bracket(environment):
@@ -396,7 +393,7 @@ def test_the_value_is_not_cut_off_with_a_bracket(environment):
 
     found = failure("k99", "test_status", "", raised.value, environment, "")
 
-    assert (found.message, found.details) == ("the status", ["happened  1", "expected  409"])
+    assert (found.message, found.happened, found.expected) == ("the status", "1", "409")
 
 
 @pytest.mark.parametrize(
@@ -410,7 +407,7 @@ def test_what_should_be_there_shows_what_is(environment, value, shown):
 
     found = failure("k99", "test_id", "", raised.value, environment, "")
 
-    assert found.details == [f"happened  {shown}", "expected  something that is true"]
+    assert (found.happened, found.expected) == (shown, "something that is true")
 
 
 def test_what_a_call_was_asked_about_is_shown(environment):
@@ -420,7 +417,7 @@ def test_what_a_call_was_asked_about_is_shown(environment):
 
     found = failure("k99", "test_keys", "", raised.value, environment, "")
 
-    assert found.details == ["happened  [None, 1]", "expected  all of them to be there"]
+    assert (found.happened, found.expected) == ("[None, 1]", "all of them to be there")
 
 
 def test_an_exception_is_shown_whole():
@@ -430,7 +427,51 @@ def test_an_exception_is_shown_whole():
     assert failure("k99", "test_x", "", error, None, "").message == f"TypeError: {error}"
 
 
+@pytest.mark.fast
+def test_no_stand_in_shows_through():
+    """A time of the spec's clock is called a datetime."""
+    error = ValueError("FakeDatetime(2026, 1, 15) is not a text")
+
+    found = failure("k99", "test_x", "", error, None, "")
+
+    assert found.message == "ValueError: datetime(2026, 1, 15) is not a text"
+
+
+@pytest.mark.fast
+async def test_a_failure_is_data_that_json_holds(environment, tmp_path):
+    """It goes through xdist, and out of the sandbox of a grader."""
+    source = """
+    @app.post("/")
+    async def endpoint(tasks: BackgroundTasks) -> None:
+        tasks.add_task(two)
+        tasks.add_task({}["no"])
+    """
+    with answer(tmp_path, JOBS + source) as module:
+        async with client_of(module.app, environment) as client:
+            with pytest.raises(AssertionError) as raised:
+                await client.post("/")
+        found = failure("k99", "test_x", "", raised.value, environment, "")
+
+    again = Failure.read(json.loads(json.dumps(found.write())))
+
+    assert again == found
+    assert again.text() == found.text()
+    assert (found.request, found.tracebacks[-1].kind) == ("POST /", "KeyError")
+    assert found.line == found.tracebacks[-1].frames[-1].line > 0
+
+
+@pytest.mark.fast
+def test_a_failure_with_other_fields_is_not_read():
+    """A release that does not know a field must not guess."""
+    with pytest.raises(TypeError):
+        Failure.read({**Failure("k99", "a title").write(), "colour": "red"})
+
+
 # ----- timelines
+
+
+def lines_of(timeline: Timeline) -> list[str]:
+    return list(render.timeline_lines(rows_of(timeline)))
 
 
 def test_a_spec_s_own_calls_are_on_the_timeline(environment, tmp_path):
@@ -439,9 +480,9 @@ def test_a_spec_s_own_calls_are_on_the_timeline(environment, tmp_path):
         spec = compile("module.one()\nmodule.two()", "test_k99_at_hand.py", "exec")
         exec(spec, {"module": module})
 
-    assert [row.split() for row in rows(environment.timeline)] == [
-        ["write", "one", "event", "loop"],
-        ["write", "two", "event", "loop"],
+    assert [(row.kind, row.detail, row.thread) for row in rows_of(environment.timeline)] == [
+        ("write", "one", "event loop"),
+        ("write", "two", "event loop"),
     ]
 
 
@@ -452,7 +493,7 @@ def test_marked_events_show_the_line_that_did_it():
     timeline.marked.append(timeline.record("write", "log.txt", blocking=True, places=(here,)))
     timeline.record("response", "200 to POST /")
 
-    marked, place, _, legend = rows(timeline)
+    marked, place, _, legend = render.timeline_lines(rows_of(timeline), 200)
 
     assert marked.startswith("> write ")
     assert place.strip() == f"at {frames.line_at(here)}"
@@ -466,7 +507,7 @@ def test_a_thousand_alike_are_three():
     for _ in range(1_000):
         timeline.record("query", "orders")
 
-    shown = list(rows(timeline))
+    shown = lines_of(timeline)
 
     assert len(shown) == 4
     assert shown[-1] == "  … 997 more like these"
@@ -479,7 +520,7 @@ def test_a_loop_of_several_steps_is_shown_three_times():
         timeline.record("query", "orders")
         timeline.record("sleep", "1 s")
 
-    shown = list(rows(timeline))
+    shown = lines_of(timeline)
 
     assert len(shown) == 7
     assert shown[-1] == "  … 47 times the same 2 again"
@@ -494,7 +535,7 @@ def test_the_odd_request_out_is_shown():
         if number == 13:
             timeline.record("raised", "ValueError", by=by)
 
-    shown = list(rows(timeline))
+    shown = lines_of(timeline)
 
     assert [row[2:4] for row in shown[:6]] == [" 1", " 2", " 3", "… ", "13", "13"]
     assert shown[3] == "  … 16 more requests like these"

@@ -34,7 +34,7 @@ def wrong(project: Project, once: Once) -> pytest.RunResult:
 
 
 def test_specs_that_were_not_chosen_are_neither_green_nor_red(project):
-    """With -k, the board shows what ran, and calls nothing green that has not run."""
+    """With -k, the summary shows what ran, and calls nothing green that has not run."""
     two_wrong(project)
 
     chosen = project.run("-k", "only_after_the_response")
@@ -71,8 +71,8 @@ def test_a_run_can_stop_early_and_go_on_with_what_failed(project):
     last.stdout.fnmatch_lines(["*k02  *✗*"])
 
 
-def test_the_board_is_the_same_on_two_workers(wrong, project):
-    """Findings travel between processes whole."""
+def test_the_summary_is_the_same_on_two_workers(wrong, project):
+    """Failures travel between processes whole."""
     two_wrong(project)
 
     result = project.run("-n", "2")
@@ -86,7 +86,7 @@ def test_the_board_is_the_same_on_two_workers(wrong, project):
     assert len(shown(wrong)) > 10
 
 
-def test_collecting_shows_no_board(project):
+def test_collecting_shows_no_summary(project):
     """Nothing ran, so there is nothing to say."""
     project.add()
 
@@ -94,7 +94,7 @@ def test_collecting_shows_no_board(project):
 
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines([f"{SPEC}::test_*"])
-    result.stdout.no_fnmatch_line("*the board*")
+    result.stdout.no_fnmatch_line("*= katas =*")
 
 
 def test_there_is_no_colour_where_nobody_asked_for_it(wrong):
@@ -113,7 +113,7 @@ def test_there_is_colour_where_it_is_asked_for(project):
 
 @pytest.mark.parametrize(("encoding", "text"), [("ascii", "✓ "), ("cp1252", "")])
 def test_a_terminal_without_check_marks_gets_ascii_ones(project, monkeypatch, encoding, text):
-    """The board must not crash on a Windows console."""
+    """The summary must not crash on a Windows console."""
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
     project.add(KATA, changed('"Notified: ', f'"Notified: {text}', CALLED))
 
@@ -231,7 +231,7 @@ def test_the_lines_and_the_log_that_were_asked_for_are_there(project):
     asked = project.run("-rf", "--log-level=INFO", spec)
     silent = project.run(spec)
 
-    asked.stdout.fnmatch_lines(["*seen by me*", f"FAILED {spec}*", "*the board*"])
+    asked.stdout.fnmatch_lines(["*seen by me*", f"FAILED {spec}*", "*= katas =*"])
     assert "seen by me" not in said(silent)
     assert "FAILED" not in said(silent)
 

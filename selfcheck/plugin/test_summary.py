@@ -116,7 +116,7 @@ def test_the_untouched_output_fits_on_one_screen(untouched):
     assert len(untouched.outlines) <= 40
 
 
-def test_a_right_answer_turns_its_kata_green_and_the_board_moves_on(project):
+def test_a_right_answer_turns_its_kata_green_and_the_summary_moves_on(project):
     """One kata done is the moment to hear which is next."""
     project.add(KATA, RIGHT)
     project.add("k02_again")
@@ -151,7 +151,7 @@ def test_the_details_are_of_the_first_begun_kata_only(wrong):
 
 
 @pytest.mark.fast
-def test_the_reds_of_other_katas_are_counted_on_the_board(wrong):
+def test_the_reds_of_other_katas_are_counted_in_the_summary(wrong):
     """Nothing red goes missing because it is not shown."""
     passed, of = scores(wrong)["k04"]
     assert 0 <= passed < of
@@ -263,7 +263,7 @@ def test_tb_short_leaves_the_failures_to_pytest(project):
 
 
 def test_the_kata_at_hand_comes_before_the_one_in_front_of_it(project):
-    """Who has begun the third is not sent back to the second."""
+    """A learner who has begun the third is not sent back to the second."""
     two_wrong(project)
 
     result = project.run("-k", "only_after_the_response")
@@ -293,7 +293,7 @@ def test_what_to_run_next_keeps_the_solutions(project):
     result.stdout.fnmatch_lines([f"  run      pytest --solutions=mine {SPEC}"])
 
 
-def test_the_board_counts_marks(project):
+def test_the_summary_counts_marks(project):
     """Sixteen beside fourteen marks are counts of two things."""
     project.add(MAIL, MAILED, like=MAIL)
 

@@ -408,7 +408,7 @@ def test_what_a_debugger_reads_is_not_on_the_timeline(project):
 
     assert code == 1
     assert "timeline" in output
-    assert ".pdbrc" not in output.partition("the board")[0]
+    assert ".pdbrc" not in output.partition("= katas =")[0]
 
 
 @pytest.mark.parametrize("place", [FIRST, "    with open"])
@@ -425,7 +425,7 @@ def test_pdb_begins_in_the_frame_of_the_solution(project, place):
     assert code != 0
 
 
-def test_ctrl_c_in_a_shutdown_ends_the_run_with_a_board(project):
+def test_ctrl_c_in_a_shutdown_ends_the_run_with_a_summary(project):
     """Somebody has seen enough."""
     waits = "print('here', flush=True); await asyncio.Event().wait()"
     project.add(KATA, with_lifespan("pass", waits))
@@ -445,7 +445,7 @@ def test_ctrl_c_in_a_shutdown_ends_the_run_with_a_board(project):
     output, _ = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
-    assert "the board" in output
+    assert "= katas =" in output
     assert not OURS.search(output), output
 
 

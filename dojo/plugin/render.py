@@ -1,0 +1,153 @@
+"""The text of a failure: the one place where its data becomes lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from dojo.harness.frames import shortened
+
+if TYPE_CHECKING:
+    from dojo.harness.frames import Traceback
+    from dojo.plugin.failures import Comparison, Failure, Response, Row
+
+LABEL = 10
+KIND = 9
+WIDTH = 77
+MADE = "(this spec made it fail)"
+LEGEND = "(> marks what the spec objects to)"
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A piece of text, behind a label or without one; `indent` blanks stand before it."""
+
+    text: str
+    label: str = ""
+    indent: int = 0
+
+    def lines(self) -> Iterator[str]:
+        """The text, its further lines below the first one."""
+        first, *further = self.text.splitlines() or [""]
+        behind = " " * (self.indent + (LABEL if self.label else 0))
+        yield f"{' ' * self.indent}{self.label:<{LABEL if self.label else 0}}{first}"
+        yield from (f"{behind}{line}" for line in further)
+
+    def wrapped(self, width: int, indent: str) -> Iterator[str]:
+        """The text in lines of at most `width` characters, all behind the label."""
+        before = indent + " " * self.indent
+        for text in self.text.splitlines() or [""]:
+            label = f"{self.label:<{LABEL}}" if self.label else ""
+            yield from wrap(
+                text,
+                max(20, width),
+                initial_indent=before + label,
+                subsequent_indent=before + " " * len(label),
+                break_on_hyphens=False,
+                break_long_words=False,
+                replace_whitespace=False,
+            ) or [""]
+            before += " " * len(label)
+            label = ""
+
+
+def text(found: Failure) -> str:
+    """All but the timeline and the prints."""
+    parts = [found.message]
+    parts += [f"  {line}" for detail in details(found) for line in detail.lines()]
+    if found.tracebacks:
+        parts += ["", "in your code:", *(f"  {line}" for line in code_lines(found.tracebacks))]
+    return "\n".join([*parts, "", found.where] if found.where else parts)
+
+
+def details(found: Failure) -> Iterator[Detail]:
+    """Everything that explains the message, in the order in which it is read."""
+    likely = [Detail(reason, "likely") for reason in found.likely]
+    if found.so:
+        yield from likely
+        yield Detail(found.so, "so")
+    yield from compared(found.compared)
+    yield from map(Detail, found.said)
+    for response in found.responses:
+        yield from _response(response)
+    yield from (Detail(note, "note") for note in found.notes)
+    if not found.so:
+        yield from likely
+
+
+def compared(values: Comparison) -> Iterator[Detail]:
+    """The values of a comparison, one below the other."""
+    if values.part:
+        yield Detail(f"{values.part}:")
+    if values.happened:
+        yield Detail(values.happened, "happened")
+    if values.expected:
+        yield Detail(values.expected, "expected")
+    yield from (Detail(entry, "missing") for entry in values.missing)
+    yield from (Detail(entry, "too much") for entry in values.extra)
+    if values.rows_of:
+        yield Detail(f"{values.rows_of}:")
+    yield from (Detail(row, indent=4) for row in values.all_rows)
+
+
+def _response(response: Response) -> Iterator[Detail]:
+    body = f": {response.body}" if response.body else ""
+    yield Detail(f"{response.status} to {response.request}{body}", "response")
+    yield from (Detail(field, "refused") for field in response.refused)
+
+
+def code_lines(tracebacks: list[Traceback]) -> list[str]:
+    """The frames of a solution, and what was raised there."""
+    lines = []
+    for shown in tracebacks:
+        if shown.became:
+            lines.append(f"this exception {shown.became}:")
+        lines += [f"{f.file}:{f.line} in {f.function}: {f.source}" for f in shown.frames]
+        lines.append(shown.raised)
+    return lines
+
+
+def timeline_lines(rows: list[Row], width: int = WIDTH) -> Iterator[str]:
+    """The rows of a timeline in columns, cut where they do not fit into `width` characters.
+
+    `>` marks what the spec objects to.
+    """
+    if not rows:
+        yield "  nothing happened"
+        return
+    several = len({row.exchange for row in rows if row.exchange}) > 1
+    heads = [_head(row, several) for row in rows]
+    on_threads = [len(row.detail) for row in rows if row.thread]
+    column = min(max(on_threads, default=0), width - len(heads[0]) - len(" worker thread") - 1)
+    column = max(column, 10)
+    for row, head in zip(rows, heads, strict=True):
+        indent = " " * len(head)
+        if row.kind and row.thread:
+            yield f"{head}{shortened(row.detail, column):<{column}}  {row.thread}"
+        elif row.kind:
+            yield f"{head}{shortened(row.detail, width - len(head))}".rstrip()
+        if row.made:
+            yield f"{indent}{MADE}"
+        if row.at:
+            yield from _place(row.at, indent, width)
+        if row.more:
+            yield f"  … {row.more}"
+    if any(row.marked for row in rows):
+        yield f"  {LEGEND}"
+
+
+def _head(row: Row, several: bool) -> str:
+    number = f"{row.exchange or '':>2} " if several else ""
+    return f"{'>' if row.marked else ' '} {number}{row.kind:<{KIND}} "
+
+
+def _place(at: str, indent: str, width: int) -> Iterator[str]:
+    """A line of the solution, its source below it where both do not fit into one line."""
+    if len(indent) + len(f"at {at}") <= width or " `" not in at:
+        yield f"{indent}at {at}"
+        return
+    place, _, source = at.partition(" `")
+    yield f"{indent}at {place}"
+    yield f"{indent}   `{shortened(source, width - len(indent) - 4)}"
