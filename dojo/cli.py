@@ -25,7 +25,7 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command line understands."""
+    """Build the parser of the command line."""
     dojo = argparse.ArgumentParser(
         prog="dojo",
         description="Katas about what FastAPI does after the response. To work on one, run "

@@ -6,7 +6,6 @@ passed, and its control must have failed.
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from pydantic import ValidationError
@@ -117,7 +116,7 @@ def _spec(
     found = Failure.read(own["failure"])
     spec.message = clean(found.text(), MESSAGE) or "it failed"
     lines = render.timeline_lines(found.timeline, 200)
-    spec.timeline = [clean(line, 200) for line in itertools.islice(lines, TIMELINE)]
+    spec.timeline = [clean(line, 200) for line in lines[:TIMELINE]]
     spec.printed = clean(found.printed, 3_000)
     spec.line = found.line or asked_for(found.request, report.routes)
     return spec, str(found.light)

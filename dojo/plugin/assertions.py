@@ -27,7 +27,7 @@ ASKING = (
 
 @dataclass
 class Explanation:
-    """Why an assertion failed; `headline` says what is wrong where the spec has no message."""
+    """The reason why an assertion failed; `headline` stands in for a message of the spec."""
 
     compared: Comparison = field(default_factory=Comparison)
     headline: str = ""

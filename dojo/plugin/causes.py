@@ -61,9 +61,9 @@ def cause_of(error: BaseException, environment: Environment | None) -> Cause | N
     exchanges = environment.client.exchanges
     for exchange in exchanges:
         if exchange.left_behind:
-            said_already = str(error).startswith(exchange.left_behind)
+            said_already = error.args[:1] == (exchange.left_behind,)
             return Cause(
-                alike(exchange.left_behind.partition(": ")[2]),
+                alike(exchange.left_behind.replace(exchange.name, "")),
                 "" if said_already else exchange.left_behind,
             )
         unserved = _unserved(exchange)

@@ -35,7 +35,7 @@ PHRASES = {
 
 @dataclass
 class Comparison:
-    """What an assertion compared.
+    """The two values that an assertion compared.
 
     `part` says which part of two long values it is, `all_rows` are the entries of the whole value,
     and `rows_of` is their heading. `missing` and `extra` are the entries that a list lacks and has

@@ -172,12 +172,12 @@ def _leave_out_other_katas(config: pytest.Config, items: list[pytest.Item]) -> N
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Import what solutions need before the first spec runs, so that it is not the slow one."""
+    """Import the libraries of solutions before the first spec runs: else it is the slow one."""
     if any(KATA in item.stash for item in session.items) and not session.config.option.collectonly:
         import aiosmtpd.smtp  # noqa: F401
         import sqlalchemy.orm  # noqa: F401
 
-        # What is imported by now stays: it need not be looked through again and again.
+        # All that is imported by now stays: the garbage collector need not look through it.
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 
@@ -229,8 +229,8 @@ def pytest_runtest_makereport(
         report.outcome, report.longrepr = "failed", found.text()
         report.when = "teardown" if call.when == "teardown" else "call"
         captured = [(title, diagnosis.cut(text)) for title, text in report.sections]
-        lines = render.timeline_lines(found.timeline)
-        report.sections = [*captured, ("timeline", "\n".join(lines))]
+        timeline = "\n".join(render.timeline_lines(found.timeline))
+        report.sections = [*captured, ("timeline", timeline)]
     vars(report)["failure"] = found.write()
     return report
 

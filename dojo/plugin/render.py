@@ -109,13 +109,18 @@ def code_lines(tracebacks: list[Traceback]) -> list[str]:
     return lines
 
 
-def timeline_lines(rows: list[Row], width: int = WIDTH) -> Iterator[str]:
+def timeline_lines(rows: list[Row], width: int = WIDTH) -> list[str]:
     """The rows of a timeline in columns, cut where they do not fit into `width` characters.
 
     `>` marks what the spec objects to.
     """
+    return [line for line, _ in marked_lines(rows, width)]
+
+
+def marked_lines(rows: list[Row], width: int) -> Iterator[tuple[str, bool]]:
+    """The lines of a timeline, and whether each is one that the spec objects to."""
     if not rows:
-        yield "  nothing happened"
+        yield "  nothing happened", False
         return
     several = len({row.exchange for row in rows if row.exchange}) > 1
     heads = [_head(row, several) for row in rows]
@@ -125,17 +130,18 @@ def timeline_lines(rows: list[Row], width: int = WIDTH) -> Iterator[str]:
     for row, head in zip(rows, heads, strict=True):
         indent = " " * len(head)
         if row.kind and row.thread:
-            yield f"{head}{shortened(row.detail, column):<{column}}  {row.thread}"
+            line = f"{head}{shortened(row.detail, column):<{column}}  {row.thread}"
+            yield line, row.marked
         elif row.kind:
-            yield f"{head}{shortened(row.detail, width - len(head))}".rstrip()
+            yield f"{head}{shortened(row.detail, width - len(head))}".rstrip(), row.marked
         if row.made:
-            yield f"{indent}{MADE}"
+            yield f"{indent}{MADE}", False
         if row.at:
-            yield from _place(row.at, indent, width)
+            yield from ((line, False) for line in _place(row.at, indent, width))
         if row.more:
-            yield f"  … {row.more}"
+            yield f"  … {row.more}", False
     if any(row.marked for row in rows):
-        yield f"  {LEGEND}"
+        yield f"  {LEGEND}", False
 
 
 def _head(row: Row, several: bool) -> str:

@@ -1,4 +1,4 @@
-"""The end of a run on the terminal: details of red specs, the summary, and what to do next."""
+"""The end of a run on the terminal: details of red specs, the summary, and the next step."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ class SummaryWriter:
         if found.timeline and found.light == "red":
             of = f" of: {found.title}" if several else ""
             self._wrapped(f"timeline{of}", "  ", light=True)
-            for line in render.timeline_lines(found.timeline, self.width - 2):
-                self._line(f"  {line}", red=line.startswith(">"))
+            for line, marked in render.marked_lines(found.timeline, self.width - 2):
+                self._line(f"  {line}", red=marked)
         if found.printed:
             self._line("  printed", light=True)
             for line in found.printed.splitlines():

@@ -121,5 +121,6 @@ def _protect_finalizers(item: pytest.Item) -> None:
 
         return run
 
-    finalizers, _ = item.session._setupstate.stack.get(item, ([], None))
+    # pytest has no public way to the finalizers of a test.
+    finalizers, _ = vars(item.session)["_setupstate"].stack.get(item, ([], None))
     finalizers[:] = [protected(finalizer) for finalizer in finalizers]

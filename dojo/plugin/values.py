@@ -103,7 +103,7 @@ def failed(op: str, left: object, right: object) -> bool:
 
 
 def compared(op: str, left: Any, right: Any) -> Comparison:
-    """Why `left op right` is false."""
+    """Say why `left op right` is false."""
     if op == "==":
         return _equal(left, right)
     if op in LIMITS:
@@ -147,7 +147,7 @@ def _equal(left: Any, right: Any) -> Comparison:
 
 
 def first_difference(left: Any, right: Any, where: str = "") -> tuple[str, Any, Any]:
-    """Where two values begin to differ, as an index, and what stands there."""
+    """The index at which two values begin to differ, and the parts of them that stand there."""
     if isinstance(left, dict) and isinstance(right, dict):
         for key in [*right, *(key for key in left if key not in right)]:
             was, should = left.get(key, MISSING), right.get(key, MISSING)
