@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dojo import __version__, new_kata, show
 from dojo.grading import cli, export
 
-# What is said instead of signs that a terminal does not have; names keep an escape for each letter.
+# Signs that a terminal may not have, and plain ones for them. Letters of names become escapes.
 PLAIN = {"✗": "x", "✓": ".", "●": "*", "·": "-", "…": "...", "━": "-", "╸": "-", "╺": "-"}
 
 
 def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
-    """An error handler of codecs."""
+    """Replace a sign that cannot be encoded: an error handler of codecs."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     sign = error.object[error.start]
@@ -28,8 +28,8 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     dojo = argparse.ArgumentParser(
         prog="dojo",
-        description="Katas about what FastAPI does after the response. To work on one, run "
-        "`pytest`.",
+        description="Katas about what FastAPI does after the response. Run `pytest` to work on "
+        "one.",
     )
     dojo.add_argument("--version", action="version", version=f"dojo {__version__}")
     commands = dojo.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -41,10 +41,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is 0, or says what was wrong."""
+    """Run a command; the exit code is 0 where it succeeded."""
     codecs.register_error("plain", _plain)
     for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal has no letters for must not be the end of it.
+        # A name with letters that the terminal does not have must not end the command.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="plain")
     asked = parser().parse_args(arguments)

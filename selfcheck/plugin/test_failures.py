@@ -1,4 +1,4 @@
-"""What a red spec says: what happened, what was expected, and why it is likely."""
+"""The report of a red spec: what happened, what was expected, and the likely reason."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def wrong(project: Project, once: Once) -> pytest.RunResult:
 
 
 def told(wrong: pytest.RunResult, name: str) -> str:
-    """What is said of one of the mistakes, in one line."""
+    """The report of one of the mistakes, in one line."""
     return " ".join(part(wrong, name[:3]).split())
 
 
@@ -146,7 +146,7 @@ def test_the_reason_is_what_was_seen_with_the_line(wrong, name, source, message)
     ],
 )
 def test_a_request_that_is_refused_says_what_the_app_would_take(wrong, name, message):
-    """A status alone is a riddle."""
+    """A status alone explains nothing."""
     assert message in told(wrong, name)
 
 
@@ -206,7 +206,7 @@ def test_no_path_of_the_tool_is_shown(wrong):
 
 
 async def red(environment: Environment, tmp_path, source: str, *names: str) -> Failure:
-    """What is said when events did not come in this order, in an app with this source."""
+    """The failure when events did not come in this order, in an app with this source."""
     with answer(tmp_path, source) as module:
         async with client_of(module.app, environment) as client:
             await client.post("/")
@@ -333,7 +333,7 @@ def test_values_are_shown_plainly(value, shown):
 
 
 def test_frozen_time_is_shown_plainly():
-    """What the clock of a spec gives is a subclass."""
+    """The clock of a spec gives a subclass."""
 
     class FakeDatetime(datetime):
         def __repr__(self) -> str:

@@ -200,7 +200,7 @@ def test_solutions_elsewhere_are_named_in_one_word(project, tmp_path_factory):
     assert lights(in_one_word) == {"k01": "green"}
 
 
-def test_the_word_of_advice_is_for_nobody_else(pytester):
+def test_other_projects_get_no_advice(pytester):
     """Another project may have an option of this name, and this environment."""
     pytester.makeconftest("def pytest_addoption(parser): parser.addoption('--solutions')")
     pytester.makepyfile("def test_it(pytestconfig): assert pytestconfig.getoption('solutions')")

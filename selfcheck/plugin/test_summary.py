@@ -1,4 +1,4 @@
-"""What a learner sees of a run: the summary, the details, and what to do next."""
+"""The end of a run: the summary, the details, and the next step."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_untouched_stubs_are_all_grey_and_not_green(untouched):
     assert [passed for passed, _ in scores(untouched).values()] == [0, 0]
 
 
-def test_who_has_just_arrived_is_told_what_to_do(untouched):
+def test_a_newcomer_is_told_what_to_do(untouched):
     """A wall of red is a poor welcome."""
     untouched.stdout.fnmatch_lines(
         [
@@ -105,14 +105,14 @@ def test_who_has_just_arrived_is_told_what_to_do(untouched):
 
 
 def test_the_whole_repository_fits_on_one_screen(repository):
-    """What scrolls away is not read."""
+    """Text that scrolls away is not read."""
     assert lights(repository)
     assert len(repository.outlines) <= 40
     repository.stdout.fnmatch_lines(["Next: k*" if repository.ret else "All green."])
 
 
 def test_the_untouched_output_fits_on_one_screen(untouched):
-    """What scrolls away is not read."""
+    """Text that scrolls away is not read."""
     assert len(untouched.outlines) <= 40
 
 
@@ -225,7 +225,7 @@ def test_an_error_with_a_megabyte_of_message_is_cut(verbose):
 
 
 def test_the_report_for_a_ci_is_valid_and_says_why(verbose, ci_report):
-    """What a CI shows of a red spec is what a learner gets to see of it."""
+    """A CI shows what a learner gets to see of a red spec."""
     cases = ET.parse(ci_report).getroot().findall(".//testcase")
     case = next(
         case
@@ -241,7 +241,7 @@ def test_the_report_for_a_ci_is_valid_and_says_why(verbose, ci_report):
 
 
 def test_named_files_show_the_details_of_all_of_them(project):
-    """Who names a file wants to see it."""
+    """A learner who names a file wants to see it."""
     two_wrong(project)
 
     result = project.run("tests/test_k03_called.py", "tests/test_k04_crashes.py")
@@ -252,7 +252,7 @@ def test_named_files_show_the_details_of_all_of_them(project):
 
 
 def test_tb_short_leaves_the_failures_to_pytest(project):
-    """Who asks for pytest's own display gets it, once, and the summary."""
+    """pytest's own display is there, once, and the summary."""
     two_wrong(project)
 
     result = project.run("--tb=short", "-k", "k03")

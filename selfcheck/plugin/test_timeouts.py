@@ -106,8 +106,8 @@ def lifespans(project: Project, once: Once) -> pytest.RunResult:
 
 
 @pytest.mark.parametrize("name", LIFESPANS)
-def test_a_lifespan_that_does_not_end_is_a_finding_of_its_own_kata(lifespans, name):
-    """Who waits for the end of a run wants to know whose start-up or shutdown it is."""
+def test_a_lifespan_that_does_not_end_is_a_failure_of_its_own_kata(lifespans, name):
+    """A learner who waits must see whose start-up or shutdown it is."""
     message = " ".join(part(lifespans, name[:3]).split())
 
     assert lights(lifespans)[name[:3]] == "red"
@@ -116,7 +116,7 @@ def test_a_lifespan_that_does_not_end_is_a_finding_of_its_own_kata(lifespans, na
 
 
 @pytest.mark.parametrize("name", ["k20_thread_of_the_lifespan", "k21_pool_of_the_lifespan"])
-def test_a_thread_that_never_ends_keeps_nobody_from_going_home(lifespans, name):
+def test_a_thread_that_never_ends_does_not_keep_the_run_from_ending(lifespans, name):
     """The run has ended, or this test would not have got so far."""
     assert lights(lifespans)[name[:3]] == "part"
 
@@ -195,7 +195,7 @@ def spins(project: Project, once: Once) -> pytest.RunResult:
 
 
 @pytest.mark.parametrize("name", SPINS)
-def test_who_sleeps_and_sleeps_is_told_that_he_waits_for_himself(spins, name):
+def test_endless_sleeping_is_reported_as_waiting_for_itself(spins, name):
     """With a clock that stands still such a loop spins, and fills the memory with its sleeps."""
     message = " ".join(part(spins, name[:3]).split())
     line = next(n for n, text in enumerate(SPINS[name].splitlines(), 1) if "sleep(1)" in text)
@@ -220,7 +220,7 @@ def test_a_timeline_keeps_no_more_than_anybody_reads():
 
 
 async def test_two_minutes_in_short_naps_are_no_mistake(environment, monkeypatch):
-    """Who must wait for 120 seconds may look up from time to time."""
+    """A task that must wait for 120 seconds may look up from time to time."""
     monkeypatch.setattr(clock, "PAUSE", 0.0)
 
     async def waits() -> None:
@@ -230,7 +230,7 @@ async def test_two_minutes_in_short_naps_are_no_mistake(environment, monkeypatch
     assert (await run_tasks(environment, waits)).raised is None
 
 
-async def test_who_waits_for_somebody_that_a_spec_holds_is_not_refused(environment, monkeypatch):
+async def test_waiting_for_a_held_job_is_not_refused(environment, monkeypatch):
     """It is the spec then that nothing happens for."""
     monkeypatch.setattr(clock, "PAUSE", 0.0)
     hold = environment.disk.hold("slow.txt")
@@ -260,15 +260,15 @@ async def test_sleeping_in_vain_is_raised_in_the_solution(environment, monkeypat
     seen: list[BaseException] = []
 
     def waits() -> None:
-        try:
+        with pytest.raises(WaitsForItselfError) as raised:
             while True:
                 time.sleep(1)
-        except BaseException as error:
-            seen.append(error)
+        seen.append(raised.value)
 
     await run_tasks(environment, waits)
 
-    assert isinstance(seen[0], WaitsForItselfError)
+    assert len(seen) == 1
+    assert not issubclass(WaitsForItselfError, Exception)
 
 
 @pytest.fixture
@@ -317,7 +317,7 @@ def ring(alarm: Alarm, name: str, source: str) -> None:
     "name", ["dojo.harness.environment", "_pytest.runner", "sqlalchemy.engine", "test_k01"]
 )
 def test_it_rings_in_silence_where_no_solution_is(alarm, name):
-    """What would be broken off is somebody else's."""
+    """It would break off the work of somebody else."""
     ring(alarm, name, "ring()")
 
     assert alarm.overtime is not None
@@ -375,7 +375,7 @@ def debug(project: Project, typed: list[str], *arguments: str) -> tuple[str, int
     seen = b""
     for line in typed:
         while not seen.endswith(b"(Pdb) "):
-            piece = process.stdout.read1(1)
+            piece = process.stdout.read(1)
             assert piece, seen.decode()
             seen += piece
         time.sleep(1.5)

@@ -1,4 +1,4 @@
-"""What a learner sees of answers that do not run or do not end, and of trees that hold none."""
+"""Solutions that do not run or do not end, and trees without any."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOML = (ROOT / "katas" / KATA / "kata.toml").read_text(encoding="utf-8")
 TASK = "def write_log(filename: str, message: str) -> None:\n"
 FIRST = "    background_tasks.add_task"
 LOOP = "    while True: pass\n"
-AMBER = {
+AMBER: dict[str, tuple[str | bytes, str]] = {
     "k02_syntax_error": (
         "def f(:\n",
         r"app.py:1 does not load: SyntaxError, invalid syntax: `def f(:`",
@@ -177,7 +177,7 @@ def test_katas_that_a_tree_lacks_are_grey_and_the_others_run(project):
 
 
 def test_a_tree_without_answers_is_a_usage_error(project):
-    """Exit code 4 says that nobody was graded; 1 would say that somebody failed."""
+    """Exit code 4 says that nothing was tested; 1 would say that a spec failed."""
     project.add()
 
     result = project.run("--solutions", "nowhere")
@@ -195,15 +195,15 @@ def test_a_path_without_solutions_is_told_what_was_looked_for(tmp_path, tree, th
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(SolutionsNotFoundError) as nobody:
+    with pytest.raises(SolutionsNotFoundError) as raised:
         find_solutions(tmp_path / tree, read_catalogue(ROOT))
 
-    assert f"{tree}, which {there}: looked for" in str(nobody.value)
-    assert str(Path(tree) / KATA / "app.py") in str(nobody.value)
+    assert f"{tree}, which {there}: looked for" in str(raised.value)
+    assert str(Path(tree) / KATA / "app.py") in str(raised.value)
 
 
 def test_a_broken_catalogue_is_a_usage_error(project):
-    """Who adds a kata is told which file, and which key, in one line."""
+    """The author of a kata learns which file, and which key, in one line."""
     project.add()
     (project.path / "katas" / KATA / "kata.toml").write_text(TOML.replace("belt", "bell"))
 
