@@ -167,7 +167,7 @@ class SummaryWriter:
             return
         if not begun and len(left) == len(self.summary.scores):
             self.tw.line(
-                "Welcome! Nothing is filled in yet, so everything is red. That is how it begins."
+                "Welcome! Nothing is filled in yet, so every spec fails. That is how it begins."
             )
         score = (begun or left)[0]
         until = next((f for f in score.failures if f.light == score.light), score.failures[0])

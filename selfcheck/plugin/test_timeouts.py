@@ -259,10 +259,13 @@ async def test_sleeping_in_vain_is_raised_in_the_solution(environment, monkeypat
     monkeypatch.setattr(clock, "PAUSE", 0.0)
     seen: list[BaseException] = []
 
+    def sleeps() -> None:
+        while True:
+            time.sleep(1)
+
     def waits() -> None:
         with pytest.raises(WaitsForItselfError) as raised:
-            while True:
-                time.sleep(1)
+            sleeps()
         seen.append(raised.value)
 
     await run_tasks(environment, waits)
