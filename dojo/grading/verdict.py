@@ -115,7 +115,7 @@ def _spec(
         return spec, "green"
     found = Failure.read(own["failure"])
     spec.message = clean(found.text(), MESSAGE) or "it failed"
-    lines = render.timeline_lines(found.timeline, 200)
+    lines = render.timeline_lines(found.timeline)
     spec.timeline = [clean(line, 200) for line in lines[:TIMELINE]]
     spec.printed = clean(found.printed, 3_000)
     spec.line = found.line or asked_for(found.request, report.routes)

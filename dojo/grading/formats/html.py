@@ -8,8 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import groupby
 from statistics import median
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -189,30 +188,10 @@ def _parts(kata: KataResult) -> list[Part]:
     for _, group in groupby(kata.specs, key=outcome):
         specs = list(group)
         first, titles = specs[0], tuple(spec.title for spec in specs)
-        timeline = _narrow(tuple(first.timeline)) if runs else ()
+        timeline = tuple(first.timeline) if runs else ()
         failure = Failure(kata.kata, titles, first.message, timeline, first.printed)
         parts.append(Part(titles, None if first.passed else failure, first.line))
     return parts
-
-
-@lru_cache(maxsize=4096)
-def _narrow(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """A timeline with at most two blanks between its columns."""
-    rows = [line for line in lines if not _is_note(line)]
-    inked = sorted({at for line in rows for at, character in enumerate(line) if character != " "})
-    edges: list[int | None] = [0]
-    for before, at in pairwise([-1, *inked]):
-        if at - before > 3:
-            edges += [before + 1, at - 2]
-    pieces = list(zip(edges[::2], [*edges[1::2], None], strict=True))
-    return tuple(
-        line if _is_note(line) else "".join(line[a:b] for a, b in pieces).rstrip() for line in lines
-    )
-
-
-def _is_note(line: str) -> bool:
-    """Whether a line of a timeline is a note on the line before, without columns."""
-    return not line[2:12].strip() or line.lstrip().startswith(("(", "…"))
 
 
 def _visible(value: object) -> object:
