@@ -66,8 +66,8 @@ class Row:
     """One event of a timeline.
 
     `exchange` is the number of its request, 0 where it belongs to none. `made` says that the spec
-    made it fail, `at` is the line of the solution that did it, and `more` says how many events
-    like it were left out behind it.
+    made it fail. `file`, `line` and `source` are the place in the solution that did it, and `more`
+    says how many events like it were left out behind it.
     """
 
     kind: str
@@ -76,7 +76,9 @@ class Row:
     thread: str = ""
     marked: bool = False
     made: bool = False
-    at: str = ""
+    file: str = ""
+    line: int = 0
+    source: str = ""
     more: str = ""
 
 

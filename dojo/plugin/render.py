@@ -136,8 +136,8 @@ def marked_lines(rows: list[Row], width: int) -> Iterator[tuple[str, bool]]:
             yield f"{head}{shortened(row.detail, width - len(head))}".rstrip(), row.marked
         if row.made:
             yield f"{indent}{MADE}", False
-        if row.at:
-            yield from ((line, False) for line in _place(row.at, indent, width))
+        if row.line:
+            yield from ((line, False) for line in _place(row, indent, width))
         if row.more:
             yield f"  … {row.more}", False
     if any(row.marked for row in rows):
@@ -149,11 +149,11 @@ def _head(row: Row, several: bool) -> str:
     return f"{'>' if row.marked else ' '} {number}{row.kind:<{KIND}} "
 
 
-def _place(at: str, indent: str, width: int) -> Iterator[str]:
-    """A line of the solution, its source below it where both do not fit into one line."""
-    if len(indent) + len(f"at {at}") <= width or " `" not in at:
-        yield f"{indent}at {at}"
-        return
-    place, _, source = at.partition(" `")
-    yield f"{indent}at {place}"
-    yield f"{indent}   `{shortened(source, width - len(indent) - 4)}"
+def _place(row: Row, indent: str, width: int) -> Iterator[str]:
+    """The line that did it, its source below it where both do not fit into one line."""
+    place, source = f"{indent}at {row.file}:{row.line}", f"`{row.source}`"
+    if len(f"{place} {source}") <= width:
+        yield f"{place} {source}"
+    else:
+        yield place
+        yield f"{indent}   {shortened(source, width - len(indent) - 3)}"

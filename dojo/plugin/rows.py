@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from dojo.harness.exchange import Client
-from dojo.harness.frames import Place, line_at, shortened
+from dojo.harness.frames import Place, shortened, shown, source_of
 from dojo.harness.timeline import MADE, Event, Timeline
 from dojo.plugin.causes import alike, body_of
 from dojo.plugin.failures import Row
@@ -44,7 +44,8 @@ def rows_of(timeline: Timeline, client: Client | None = None) -> list[Row]:
             row.detail = shortened(f"{row.detail}: {body}", DETAIL)
         if row.marked and event.places and event.places[0] not in told:
             told.add(event.places[0])
-            row.at = line_at(event.places[0])
+            place = event.places[0]
+            row.file, row.line, row.source = shown(place[0]), place[1], source_of(place)
         rows.append(row)
     if len(kept) > ROWS:
         rows.append(Row("", more=f"and {len(kept) - ROWS} more"))
@@ -90,16 +91,16 @@ def _without_what_is_alike(
         of.setdefault(event.exchange, []).append(event)
     stories = {exchange: _story(its, marked) for exchange, its in of.items()}
     count = Counter(story for exchange, story in stories.items() if exchange is not None)
-    shown: Counter[Story] = Counter()
+    seen: Counter[Story] = Counter()
     hidden = set()
     for exchange, story in stories.items():
         if exchange is not None and count[story] > ALIKE + 1:
-            shown[story] += 1
-            if shown[story] > ALIKE:
+            seen[story] += 1
+            if seen[story] > ALIKE:
                 hidden.add(exchange)
     kept = [event for event in events if event.exchange not in hidden]
     more: dict[int, str] = {}
-    for story in shown:
+    for story in seen:
         last = [event for event in kept if stories[event.exchange] == story][-1]
         more[id(last)] = f"{count[story] - ALIKE} more requests like these"
     return _without_runs(kept, more), more
