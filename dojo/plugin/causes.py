@@ -96,7 +96,7 @@ def _of_an_exception(error: BaseException) -> Cause:
 def _of_a_task(error: BaseException, environment: Environment) -> Cause:
     added = _task_of(error, environment)
     said = frames.said_by(error)
-    name = f"the background task {added.name}" if added else "what comes after the response"
+    name = f"the background task {added.name}" if added else "the work after the response"
     if added and not callable(added.task.func):
         name = "a background task"
     place = frames.place_of(error)
