@@ -167,10 +167,10 @@ class Timeline:
         return event
 
     def note_error(self, error: BaseException, became: str) -> None:
-        """Keep the traceback of an exception that does not come out of the app, and what `became`
-        of it.
+        """Keep the traceback of an exception that does not come out of the app.
 
-        The exception itself would keep alive everything that the failing function held open.
+        `became` says what happened to it. The exception itself would keep alive everything that
+        the failing function held open.
         """
         kept = traceback_of(error)
         if kept is None:
