@@ -43,11 +43,11 @@ STOP_WATCHES = (
     "clock_gettime_ns",
 )
 
-_real = {name: getattr(time, name) for name in STOP_WATCHES if hasattr(time, name)}
 _put_on = 0.0
 
 
-def _stop_watch(real: Callable[[], Any]) -> Callable[[], Any]:
+def stop_watch(real: Callable[[], Any]) -> Callable[[], Any]:
+    """In place of a stop-watch of `time`: one that a spec can put on."""
     unit = 1_000_000_000 if real.__name__.endswith("_ns") else 1.0
 
     @functools.wraps(real)
@@ -57,7 +57,6 @@ def _stop_watch(real: Callable[[], Any]) -> Callable[[], Any]:
     return read
 
 
-_watches = {name: _stop_watch(real) for name, real in _real.items()}
 _real_time_sleep = time.sleep
 _real_asyncio_sleep = asyncio.sleep
 _real_anyio_sleep = anyio.sleep
@@ -117,15 +116,16 @@ def frozen_clock() -> Iterator[Clock]:
     ignored = [name for name in config.DEFAULT_IGNORE_LIST if name != "threading"]
     configure(default_ignore_list=ignored)
     freezer = freeze_time(START, real_asyncio=True, ignore=["_pytest"])
+    watches = {name: getattr(time, name) for name in STOP_WATCHES if hasattr(time, name)}
     frozen = freezer.start()
-    _restart_stop_watches(freezer)
+    _restart(watches, freezer)
     _clock = Clock(frozen)
     try:
         yield _clock
     finally:
         _clock = None
         freezer.stop()
-        _set_stop_watches()
+        _restart(watches)
 
 
 class Zone:
@@ -152,28 +152,13 @@ def _set_zone(zone: str | None) -> None:
     time.tzset()
 
 
-def _restart_stop_watches(freezer: Any) -> None:
+def _restart(watches: dict[str, Any], freezer: Any = None) -> None:
     """Undo what freezegun did to stop-watches, in `time` and where they were imported by name."""
-    _set_stop_watches()
-    for module, attribute, original in freezer.undo_changes:
-        if original in _real.values() or original in _watches.values():
-            setattr(module, attribute, original)
-
-
-def _set_stop_watches() -> None:
-    for name, watch in _watches.items():
+    for name, watch in watches.items():
         setattr(time, name, watch)
-
-
-def install() -> None:
-    """Replace the three sleeps and the stop-watches in this process; once is enough.
-
-    Only solutions notice.
-    """
-    _set_stop_watches()
-    time.sleep = _time_sleep  # type: ignore[assignment]
-    asyncio.sleep = _asyncio_sleep
-    anyio.sleep = _anyio_sleep
+    for module, attribute, original in freezer.undo_changes if freezer is not None else ():
+        if getattr(original, "__name__", None) in watches:
+            setattr(module, attribute, original)
 
 
 def _note(seconds: float, *, blocking: bool) -> float:
@@ -197,7 +182,8 @@ def _is_the_solutions() -> bool:
     return current_timeline() is not None and current_exchange() is not None
 
 
-def _time_sleep(seconds: float, /) -> None:
+def time_sleep(seconds: float, /) -> None:
+    """In place of `time.sleep`."""
     if not _is_the_solutions():
         return _real_time_sleep(seconds)
     if seconds < 0:
@@ -212,14 +198,16 @@ def _time_sleep(seconds: float, /) -> None:
         _clock.tick(seconds)
 
 
-async def _asyncio_sleep(delay: float, result: Any = None) -> Any:
+async def asyncio_sleep(delay: float, result: Any = None) -> Any:
+    """In place of `asyncio.sleep`."""
     if delay <= 0 or not _is_the_solutions():
         return await _real_asyncio_sleep(delay, result)
     await _pass(delay)
     return result
 
 
-async def _anyio_sleep(delay: float) -> None:
+async def anyio_sleep(delay: float) -> None:
+    """In place of `anyio.sleep`."""
     if delay <= 0 or not _is_the_solutions():
         return await _real_anyio_sleep(delay)
     await _pass(delay)

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import email
 import email.policy
-import functools
 import json
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -306,29 +304,27 @@ class _Mocker(HTTPCoreMocker):
 
 
 _services: Services | None = None
-_router: respx.MockRouter | None = None
 
 
 def use(services: Services | None) -> None:
+    """Make `services` the ones in force."""
     global _services
     _services = services
-    if _router is not None:
-        _router.reset()
-
-
-def install() -> None:
-    """Put the services in the place of httpx's connections in this process; once is enough."""
-    global _router
-    if _router is not None:
-        return
-    _router = respx.MockRouter(assert_all_called=False, using="dojo")
-    _router.route().mock(side_effect=_answer)
-    _router.start()
-    # Each httpx client reads all root certificates, 20 ms that no spec needs again and again.
-    ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
+    _router.reset()
 
 
 def _answer(request: httpx.Request) -> Any:
     if _services is None:
         return request  # pass it through: no spec is running
     return _services.answer(request)
+
+
+_router = respx.MockRouter(assert_all_called=False)
+_router.route().mock(side_effect=_answer)
+_Mocker.register(_router)
+
+
+def mocked(real: Callable[..., Any]) -> Callable[..., Any]:
+    """In place of a method by which httpcore sends a request: the services of a spec reply."""
+    replacement: Callable[..., Any] = _Mocker.mock(real)  # type: ignore[no-untyped-call]
+    return replacement

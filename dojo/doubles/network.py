@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from dojo.harness.timeline import current_exchange, current_timeline
-from dojo.observers import audit
 
 MAIL_PORT = 2525
 NO_LOOPBACK = (
@@ -38,18 +37,6 @@ def loading(now: bool) -> None:
     _loading = now
 
 
-def install() -> None:
-    """Guard the sockets of this process; once is enough."""
-    audit.on("socket.connect", _connecting)
-    audit.on("socket.sendto", _connecting)
-    audit.on("socket.getaddrinfo", _resolving)
-    audit.on("socket.gethostbyname", _resolving)
-    if socket.socket.connect is not _connect:
-        socket.socket.connect = _connect  # type: ignore[method-assign,assignment]
-        socket.socket.connect_ex = _connect_ex  # type: ignore[method-assign,assignment]
-        socket.getfqdn = _getfqdn
-
-
 _real_connect = socket.socket.connect
 _real_getfqdn = socket.getfqdn
 
@@ -70,7 +57,8 @@ def _is_the_solutions() -> bool:
     return current_exchange() is not None or _loading
 
 
-def _connect(self: socket.socket, address: Any) -> None:
+def connect(self: socket.socket, address: Any) -> None:
+    """In place of `socket.connect`: lead what is meant for the mail server to the double."""
     if _mail is not None and _is_mail(address):
         if self.family != socket.AF_INET:
             raise ConnectionRefusedError("the dojo's mail server speaks IPv4 only")
@@ -78,7 +66,8 @@ def _connect(self: socket.socket, address: Any) -> None:
     _real_connect(self, address)
 
 
-def _connect_ex(self: socket.socket, address: Any) -> int:
+def connect_ex(self: socket.socket, address: Any) -> int:
+    """In place of `socket.connect_ex`."""
     try:
         self.connect(address)
     except OSError as error:
@@ -86,8 +75,8 @@ def _connect_ex(self: socket.socket, address: Any) -> int:
     return 0
 
 
-def _getfqdn(name: str = "") -> str:
-    # smtplib asks for this machine's own name, which takes seconds where name servers are slow.
+def getfqdn(name: str = "") -> str:
+    """In place of `socket.getfqdn`: the name of this machine, with no name server asked."""
     return "dojo.localdomain" if current_timeline() is not None else _real_getfqdn(name)
 
 
@@ -119,6 +108,12 @@ def _refuse(what: str, error: type[OSError]) -> None:
     raise error(socket.EAI_NONAME, message) if error is socket.gaierror else error(message)
 
 
+EVENTS: dict[str, Callable[..., None]] = {
+    "socket.connect": _connecting,
+    "socket.sendto": _connecting,
+    "socket.getaddrinfo": _resolving,
+    "socket.gethostbyname": _resolving,
+}
 _mail_address: tuple[str, int] | None = None
 
 

@@ -15,8 +15,8 @@ from types import ModuleType
 
 from dojo import solutions
 from dojo.catalogue import Kata
-from dojo.doubles import clock, http, mail, network
-from dojo.harness import giving_up, holds, process, spawned, tasks, timeline
+from dojo.doubles import http, mail, network
+from dojo.harness import giving_up, holds, patches, process, spawned, tasks, timeline
 from dojo.harness.exchange import App, Client
 from dojo.harness.lifespan import running
 from dojo.observers import files, images, sql
@@ -50,15 +50,9 @@ class Environment:
 def environment_in(directory: Path) -> Iterator[Environment]:
     """Set the stage in `directory`, which becomes the working directory, and clear it
     afterwards."""
-    spawned.install()
-    files.install()
-    network.install()
-    http.install()
-    clock.install()
-    tasks.install()
     before = Path.cwd()
     threads = set(threading.enumerate())
-    with process.put_back(), logging_observed() as logs:
+    with patches.applied(), process.put_back(), logging_observed() as logs:
         os.chdir(directory)
         environment = Environment(
             directory=directory,
@@ -100,11 +94,7 @@ def loaded(kata: Kata, file: Path) -> Iterator[ModuleType]:
 
     Raises `solutions.SolutionLoadError`.
     """
-    source = file.read_bytes() if file.is_file() else b""
-    if b"sqlalchemy" in source:
-        sql.install()
-    if b"PIL" in source:
-        images.install()
+    patches.apply_for(file.read_bytes() if file.is_file() else b"")
     network.loading(True)
     try:
         module = solutions.load_solution(kata, file)

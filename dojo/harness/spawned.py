@@ -252,68 +252,60 @@ class _Direct(threading.local):
 
 
 _direct = _Direct()
-_installed = False
+_start = threading.Thread.start
+_join = threading.Thread.join
+_submit = concurrent.futures.ThreadPoolExecutor.submit
 
 
-def install() -> None:
-    """Watch the threads and the executor jobs of this process; once is enough."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
-    start = threading.Thread.start
-    join = threading.Thread.join
-    submit = concurrent.futures.ThreadPoolExecutor.submit
+@functools.wraps(_start)
+def start_thread(self: threading.Thread) -> None:
+    """In place of `Thread.start`."""
+    if current_timeline() is None:
+        return _start(self)
+    # The process must not wait for a thread that never ends.
+    self.daemon = True
+    state = bound()
+    if state is None:
+        if by_the_solution():
+            works_for_the_app(self)
+    elif not _is_pool_worker(self):
+        _delay(self, state)
+    _start(self)
 
-    @functools.wraps(start)
-    def watched_start(self: threading.Thread) -> None:
-        if current_timeline() is None:
-            return start(self)
-        # Whoever started it, the process must not wait for a thread that never ends.
-        self.daemon = True
-        state = bound()
-        if state is None:
-            if current_timeline() and by_the_solution():
-                works_for_the_app(self)
-            return start(self)
-        if not _is_pool_worker(self):
-            _delay(self, state)
-        start(self)
 
-    @functools.wraps(join)
-    def watched_join(self: threading.Thread, timeout: float | None = None) -> None:
-        waited_for: threading.Event | None = getattr(self, "_dojo_waited_for", None)
-        if waited_for is not None:
-            waited_for.set()
-        join(self, timeout)
+@functools.wraps(_join)
+def join_thread(self: threading.Thread, timeout: float | None = None) -> None:
+    """In place of `Thread.join`: a thread that is waited for begins at once."""
+    waited_for: threading.Event | None = getattr(self, "_dojo_waited_for", None)
+    if waited_for is not None:
+        waited_for.set()
+    _join(self, timeout)
 
-    def watched_submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        state = bound() if current_timeline() else None
-        work = _current_work()
-        if state is None or work is None:
-            return submit(self, fn, *args, **kwargs)
-        direct = not _direct.skip
-        started = _started("a job of an executor") if direct else ""
 
-        def job() -> Any:
-            work_for(state)
-            origin.set(started)
-            try:
-                if direct:
-                    work.may_go.wait(HEAD_START / 10)
-                return fn(*args, **kwargs)
-            finally:
-                work_for(None)
-                origin.set("")
+def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """In place of `ThreadPoolExecutor.submit`."""
+    state = bound() if current_timeline() else None
+    work = _current_work()
+    if state is None or work is None:
+        return _submit(self, fn, *args, **kwargs)
+    direct = not _direct.skip
+    started = _started("a job of an executor") if direct else ""
 
-        future = submit(self, job)
-        if direct:
-            work.add("a job of an executor", future.done, in_thread=True)
-        return future
+    def job() -> Any:
+        work_for(state)
+        origin.set(started)
+        try:
+            if direct:
+                work.may_go.wait(HEAD_START / 10)
+            return fn(*args, **kwargs)
+        finally:
+            work_for(None)
+            origin.set("")
 
-    threading.Thread.start = watched_start  # type: ignore[method-assign]
-    threading.Thread.join = watched_join  # type: ignore[method-assign]
-    concurrent.futures.ThreadPoolExecutor.submit = watched_submit  # type: ignore[method-assign]
+    future = _submit(self, job)
+    if direct:
+        work.add("a job of an executor", future.done, in_thread=True)
+    return future
 
 
 def _note_error(error: Exception) -> None:

@@ -83,43 +83,36 @@ class Tasks:
 
 
 _tasks: Tasks | None = None
-_installed = False
 
 
 def use(tasks: Tasks | None) -> None:
+    """Make `tasks` the ones in force."""
     global _tasks
     _tasks = tasks
 
 
 def in_force() -> Tasks | None:
+    """The tasks of the spec that runs now, if one does."""
     return _tasks
 
 
-def install() -> None:
-    """Note each background task of this process when it is made and when it runs; once is enough.
+_make = BackgroundTask.__init__
+_run = BackgroundTask.__call__
 
-    Only what Starlette does is looked at: the solution itself stays as it is.
-    """
-    global _installed
-    if _installed:
-        return
-    _installed = True
-    make = BackgroundTask.__init__
-    run = BackgroundTask.__call__
 
-    @functools.wraps(make)
-    def noted_make(self: BackgroundTask, *args: Any, **kwargs: Any) -> None:
-        make(self, *args, **kwargs)
-        if _tasks is not None and current_timeline() is not None:
-            places = places_here()
-            _tasks.added.append(Added(self, current_exchange(), places[0] if places else None))
+@functools.wraps(_make)
+def make(self: BackgroundTask, *args: Any, **kwargs: Any) -> None:
+    """In place of `BackgroundTask.__init__`: note that it was made, and where."""
+    _make(self, *args, **kwargs)
+    if _tasks is not None and current_timeline() is not None:
+        places = places_here()
+        _tasks.added.append(Added(self, current_exchange(), places[0] if places else None))
 
-    @functools.wraps(run)
-    async def noted_run(self: BackgroundTask) -> None:
-        added = _tasks.known(self) if _tasks is not None else None
-        if added is not None:
-            added.ran = True
-        await run(self)
 
-    BackgroundTask.__init__ = noted_make  # type: ignore[method-assign]
-    BackgroundTask.__call__ = noted_run  # type: ignore[method-assign]
+@functools.wraps(_run)
+async def run(self: BackgroundTask) -> None:
+    """In place of `BackgroundTask.__call__`: note that it has run."""
+    added = _tasks.known(self) if _tasks is not None else None
+    if added is not None:
+        added.ran = True
+    await _run(self)

@@ -17,7 +17,6 @@ import locale
 import os
 import stat
 import sys
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -30,7 +29,6 @@ from dojo.harness import debugger
 from dojo.harness.frames import places_here
 from dojo.harness.holds import Hold
 from dojo.harness.timeline import MADE, by_the_solution, current_exchange, current_timeline
-from dojo.observers import audit
 
 _real_open = io.open
 _real_text_encoding = io.text_encoding
@@ -316,36 +314,6 @@ def use(disk: Disk | None) -> None:
     _disk = disk
 
 
-def install() -> None:
-    """Observe files in this process; once is enough."""
-    if builtins.open is _open:
-        return
-    tempfile.gettempdir()  # which tries out where it can write
-    audit.on("open", _seen)
-    for event, seen in EVENTS.items():
-        audit.on(event, seen)
-    builtins.open = _open
-    io.open = _open
-    io.text_encoding = _text_encoding  # type: ignore[assignment]
-    os.open = _open_descriptor
-    for name in ("stat", "lstat", "access"):
-        _replace(name, _looking)
-    for name in ("write", "writev", "pwrite"):
-        _replace(name, _writing)
-
-
-def _replace(name: str, noting: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Put a wrapper into `os`, and into the sets there that say what a function can do."""
-    real = getattr(os, name, None)
-    if real is None:
-        return
-    wrapper = noting(real)
-    setattr(os, name, wrapper)
-    for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
-        if real in able:
-            able.add(wrapper)
-
-
 def _is_asked_by_others() -> bool:
     """Whether it is the dojo that looks, or Python that wants the lines of a traceback."""
     frame = sys._getframe(2)
@@ -359,7 +327,9 @@ def _is_asked_by_others() -> bool:
     return False
 
 
-def _looking(real: Callable[..., Any]) -> Callable[..., Any]:
+def looking(real: Callable[..., Any]) -> Callable[..., Any]:
+    """In place of a function that looks at a file: note that it does."""
+
     @functools.wraps(real)
     def look(path: Any, *args: Any, **options: Any) -> Any:
         timeline = current_timeline()
@@ -373,7 +343,9 @@ def _looking(real: Callable[..., Any]) -> Callable[..., Any]:
     return look
 
 
-def _writing(real: Callable[..., Any]) -> Callable[..., Any]:
+def writing(real: Callable[..., Any]) -> Callable[..., Any]:
+    """In place of a function that writes to a descriptor: note it, or fail it."""
+
     @functools.wraps(real)
     def write(descriptor: int, *args: Any) -> Any:
         name = _name_of_descriptor(descriptor)
@@ -388,7 +360,8 @@ _real_open_descriptor = os.open
 _descriptors: dict[int, tuple[str, int, int]] = {}
 
 
-def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+    """In place of `os.open`: remember the name of the file that a descriptor writes to."""
     descriptor = _real_open_descriptor(path, flags, mode, dir_fd=dir_fd)
     if current_timeline() is not None and _disk is not None and flags & (os.O_WRONLY | os.O_RDWR):
         name = _disk.name_of(path)
@@ -472,6 +445,7 @@ def _temporary(path: object) -> None:
 
 
 EVENTS: dict[str, Callable[..., None]] = {
+    "open": _seen,
     "os.mkdir": lambda path, mode, folder: _changes("mkdir")(path, folder),
     "os.remove": _changes("remove"),
     "os.rmdir": _changes("remove"),
@@ -495,8 +469,11 @@ def _is_no_file(name: str) -> bool:
     return name.startswith("<") and name.endswith(">") and not _is_there(name)
 
 
-def _text_encoding(encoding: str | None, stacklevel: int = 2, /) -> str:
-    """What `Path` and `logging` ask first; it is "utf-8" in UTF-8 mode, the default since 3.15."""
+def text_encoding(encoding: str | None, stacklevel: int = 2, /) -> str:
+    """In place of `io.text_encoding`.
+
+    What `Path` and `logging` ask first; it is "utf-8" in UTF-8 mode, the default since 3.15.
+    """
     if encoding is None and _disk is not None and _disk.foreign:
         return "locale"
     return _real_text_encoding(encoding, stacklevel + 1)
@@ -517,7 +494,7 @@ class _NotedFile(io.FileIO):
         return super().write(data)
 
 
-def _open(
+def open_noted(
     file: Any,
     mode: str = "r",
     buffering: int = -1,
@@ -527,6 +504,7 @@ def _open(
     closefd: bool = True,
     opener: Any = None,
 ) -> Any:
+    """In place of `open`: a file that is opened for writing notes each write."""
     name = None
     if current_timeline() is not None and _disk is not None and isinstance(mode, str):
         name = _name_of_descriptor(file) if isinstance(file, int) else _disk.name_of(file)

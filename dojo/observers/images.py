@@ -57,7 +57,6 @@ class ImageDecoder:
 
 
 _decoder: ImageDecoder | None = None
-_installed = False
 
 
 def use(image_decoder: ImageDecoder | None) -> None:
@@ -66,15 +65,8 @@ def use(image_decoder: ImageDecoder | None) -> None:
     _decoder = image_decoder
 
 
-def install() -> None:
-    """Observe Pillow in this process; once is enough."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
-    from PIL import Image, ImageFile
-
-    load = ImageFile.ImageFile.load
+def loading(load: Any) -> Any:
+    """`ImageFile.load`, which says that pixels are decoded."""
 
     @functools.wraps(load)
     def noted_load(self: Any) -> Any:
@@ -82,20 +74,17 @@ def install() -> None:
             _decoder.decoding(self)
         return load(self)
 
-    ImageFile.ImageFile.load = noted_load  # type: ignore[method-assign]
-    Image.open = _noted("open", Image.open)
-    for name in WORK:
-        setattr(Image.Image, name, _noted(name, getattr(Image.Image, name)))
+    return noted_load
 
 
-def _noted(name: str, work: Any) -> Any:
+def noted(name: str, work: Any) -> Any:
     """`work`, which is noted where it keeps the event loop busy."""
 
     @functools.wraps(work)
-    def noted(*args: Any, **kwargs: Any) -> Any:
+    def noted_work(*args: Any, **kwargs: Any) -> Any:
         timeline = current_timeline()
         if timeline is not None and timeline.on_loop() and current_exchange() is not None:
             timeline.record("image", name, blocking=True)
         return work(*args, **kwargs)
 
-    return noted
+    return noted_work

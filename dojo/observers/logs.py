@@ -49,30 +49,32 @@ class Logs:
         return [text for level, text in self.seen if level >= logging.WARNING]
 
 
-@contextmanager
-def logging_observed() -> Iterator[Logs]:
-    """Listen to the logger `kata`, and put all loggers back afterwards as they were.
+_logs: Logs | None = None
+_call_handlers = logging.Logger.callHandlers
 
-    Not by a handler: a solution that configures logging would take it away.
-    """
-    before = {name: _state(logger) for name, logger in _loggers().items()}
-    disabled = logging.root.manager.disable
-    logs = Logs()
-    call_handlers = logging.Logger.callHandlers
 
-    def note_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+    """In place of `Logger.callHandlers`: note a record first."""
+    if _logs is not None:
         _note_exception(record)
         if _is_the_katas(logger.name):
-            logs.note(record)
+            _logs.note(record)
         elif _by_the_solution():
-            logs.elsewhere.append(f"{logger.name}: {record.levelname} {_text(record)}"[:200])
-        call_handlers(logger, record)
+            _logs.elsewhere.append(f"{logger.name}: {record.levelname} {_text(record)}"[:200])
+    _call_handlers(logger, record)
 
-    logging.Logger.callHandlers = note_and_call_handlers  # type: ignore[method-assign,assignment]
+
+@contextmanager
+def logging_observed() -> Iterator[Logs]:
+    """Listen to the logger `kata`, and put all loggers back afterwards as they were."""
+    global _logs
+    before = {name: _state(logger) for name, logger in _loggers().items()}
+    disabled = logging.root.manager.disable
+    _logs = logs = Logs()
     try:
         yield logs
     finally:
-        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]
+        _logs = None
         logging.disable(disabled)
         for name, changed in _loggers().items():
             _put_back(changed, before.get(name))

@@ -190,7 +190,6 @@ class _ByTheFirst:
 
 _database: Database | None = None
 _pools: set[Any] = set()
-_installed = False
 
 
 def use(database: Database | None) -> None:
@@ -202,20 +201,8 @@ def use(database: Database | None) -> None:
         _pools.pop().dispose()
 
 
-def install() -> None:
-    """Observe the connections of all SQLAlchemy engines of this process; to be called before a
-    solution makes one."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
-    from sqlalchemy import Engine, Pool, event
-
-    event.listen(Engine, "do_connect", _about_to_connect)
-    event.listen(Pool, "checkout", _checked_out)
-
-
-def _about_to_connect(dialect: Any, record: Any, args: Any, parameters: dict[str, Any]) -> None:
+def about_to_connect(dialect: Any, record: Any, args: Any, parameters: dict[str, Any]) -> None:
+    """Have an engine make an observed connection; called by SQLAlchemy."""
     if current_timeline() is None or dialect.driver != "pysqlite":
         return
     own = parameters.get("factory", sqlite3.Connection)
@@ -228,7 +215,8 @@ def _about_to_connect(dialect: Any, record: Any, args: Any, parameters: dict[str
     parameters["cached_statements"] = 0
 
 
-def _checked_out(connection: Any, record: Any, proxy: Any) -> None:
+def checked_out(connection: Any, record: Any, proxy: Any) -> None:
+    """Remember a pool that is in use; called by SQLAlchemy."""
     if current_timeline() is not None:
         _pools.add(proxy._pool)
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from dojo.doubles.clock import Zone
+from dojo.harness import patches
 from dojo.harness.environment import client_of
 from dojo.harness.steps import Steps
-from dojo.observers import images
 from selfcheck.worlds import answer, app_of_tasks
 
 pytestmark = pytest.mark.fast
@@ -50,7 +50,7 @@ async def test_a_task_is_stopped_before_each_change_on_the_disk(environment):
 
 async def test_a_task_is_stopped_before_an_image_is_decoded(environment):
     """Before `image.load`, whoever calls it."""
-    images.install()
+    patches.apply_for(b"PIL")
     file = BytesIO()
     Image.new("L", (2, 2)).save(file, "PNG")
 
@@ -92,7 +92,7 @@ async def test_a_task_without_steps_is_not_stopped(environment):
 
 async def test_no_pixels_can_be_decoded_in_the_dark(environment):
     """What is asked of a large image costs nothing."""
-    images.install()
+    patches.apply_for(b"PIL")
     file = BytesIO()
     Image.new("L", (2, 2)).save(file, "PNG")
     said = []

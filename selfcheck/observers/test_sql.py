@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from dojo.harness import patches
 from dojo.harness.environment import client_of
 from dojo.harness.holds import SECONDS, clock, held
-from dojo.observers import sql as databases
 from selfcheck.worlds import app_of_tasks, app_with, run_tasks
 
 pytestmark = pytest.mark.fast
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.fast
 @pytest.fixture
 def engine(environment):
     """An engine as answers have it, with two tables."""
-    databases.install()
+    patches.apply_for(b"sqlalchemy")
     engine = create_engine("sqlite:///shop.db")
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE users (name)"))
@@ -401,7 +401,7 @@ async def test_waiting_in_vain_fails_at_once_as_it_does_without_a_spec(environme
 
 async def test_what_a_solution_sets_on_its_connections_works(environment):
     """The observer is nobody's business."""
-    databases.install()
+    patches.apply_for(b"sqlalchemy")
     asked = []
 
     class Own(sqlite3.Connection):

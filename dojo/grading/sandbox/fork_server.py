@@ -29,7 +29,7 @@ import pytest
 from _pytest.capture import CaptureIO
 
 import dojo.grading.sandbox.preload  # noqa: F401
-from dojo.doubles import clock, http, network
+from dojo.doubles import network
 from dojo.grading.sandbox import tampering
 from dojo.grading.sandbox.limits import Limits
 from dojo.grading.sandbox.policy import Sandbox, survey
@@ -43,21 +43,10 @@ from dojo.grading.sandbox.protocol import (
 )
 from dojo.grading.sandbox.runner import Runner, run_in_sandbox
 from dojo.grading.sandbox.supervisor import run_inside, supervise, write_solution
-from dojo.harness import frames, spawned, tasks
-from dojo.observers import files, images, sql
+from dojo.harness import frames, patches
 from dojo.plugin.failures import title_of
 from dojo.plugin.fixtures import KATA
 
-INSTALLED = (
-    spawned.install,
-    files.install,
-    network.install,
-    http.install,
-    clock.install,
-    sql.install,
-    images.install,
-    tasks.install,
-)
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout")
 
 
@@ -86,8 +75,7 @@ class ForkServer:
             if KATA in item.stash:
                 self.items.setdefault(item.stash[KATA].name, []).append(item)
         frames.show_from(None)
-        for install in INSTALLED:
-            install()
+        patches.apply_all()
         if not self.sandbox.namespaces and not network.has_loopback():
             raise pytest.UsageError(network.NO_LOOPBACK)
         root = str(session.config.rootpath)
