@@ -11,20 +11,20 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
 
+from dojo.harness.current import current_exchange, current_timeline
+from dojo.harness.frames import callers
 from dojo.harness.holds import Hold, standing, turns
 from dojo.harness.running import place_of
 from dojo.harness.spawned import put_loops_on
 from dojo.harness.time_limit import WaitsForItselfError
-from dojo.harness.timeline import current_exchange, current_timeline
 
 # Sleeps in a row that cost nothing; what the others really take, so that whoever waits for somebody
 # else gives him the time; and how many there may be while nothing happens, if they are this long:
@@ -33,7 +33,7 @@ AT_ONCE = 500
 PAUSE = 0.001
 IN_VAIN = 1_000
 LONG = 200.0
-START = datetime(2026, 1, 15, 12, 0, tzinfo=timezone.utc)
+START = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 STOP_WATCHES = (
     "monotonic",
     "monotonic_ns",
@@ -81,7 +81,7 @@ class Clock:
 
     @property
     def now(self) -> datetime:
-        return self._freezer.time_to_freeze.replace(tzinfo=timezone.utc)  # type: ignore[no-any-return]
+        return self._freezer.time_to_freeze.replace(tzinfo=UTC)  # type: ignore[no-any-return]
 
     def tick(self, seconds: float) -> None:
         self._freezer.tick(timedelta(seconds=seconds))
@@ -174,7 +174,7 @@ def _note(seconds: float, *, blocking: bool) -> float:
     _slept = seconds if timeline.sleeps <= 1 else _slept + seconds
     in_vain = timeline.sleeps >= (IN_VAIN if _slept >= LONG else 3 * IN_VAIN)
     if in_vain and standing() is None:
-        raise WaitsForItselfError(timeline.sleeps, place_of(sys._getframe()))
+        raise WaitsForItselfError(timeline.sleeps, place_of(next(callers())))
     return PAUSE if timeline.sleeps > AT_ONCE else 0.0
 
 

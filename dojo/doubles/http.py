@@ -8,17 +8,18 @@ import email.policy
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import httpx
 import respx
 from respx.mocks import HTTPCoreMocker
 
+from dojo.harness.current import current_exchange, current_timeline
 from dojo.harness.frames import places_here
 from dojo.harness.holds import Hold, turns
 from dojo.harness.spawned import let_time_limits_run_out
-from dojo.harness.timeline import MADE, current_exchange, current_timeline
+from dojo.harness.timeline import MADE
 
 AWAITED = "dojo.awaited"
 
@@ -158,7 +159,7 @@ class Service:
                 request.headers,
                 request.content,
                 state.number if state else None,
-                datetime.now(timezone.utc),
+                datetime.now(UTC),
             )
         )
         timeline = current_timeline()

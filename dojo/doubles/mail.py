@@ -14,9 +14,10 @@ from email.message import EmailMessage
 from typing import Any
 
 from dojo.doubles import network
+from dojo.harness.current import ExchangeState, current_exchange, current_timeline, origin
 from dojo.harness.frames import Place, places_here
 from dojo.harness.holds import Hold
-from dojo.harness.timeline import MADE, ExchangeState, current_exchange, current_timeline, origin
+from dojo.harness.timeline import MADE
 
 
 @dataclass

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
-from dojo.harness.timeline import current_exchange, current_timeline
+from dojo.harness.current import current_exchange, current_timeline
+from dojo.harness.frames import callers
 
 MAIL_PORT = 2525
 NO_LOOPBACK = (
@@ -125,11 +126,4 @@ def allow(address: tuple[str, int] | None) -> None:
 
 def _own_pair() -> bool:
     """Whether a socket pair is being made, which on Windows is a connection over loopback."""
-    frame: Any = sys._getframe(1)
-    for _ in range(6):
-        if frame is None:
-            return False
-        if "socketpair" in frame.f_code.co_name:
-            return True
-        frame = frame.f_back
-    return False
+    return any("socketpair" in frame.f_code.co_name for frame in islice(callers(), 7))

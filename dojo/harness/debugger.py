@@ -3,8 +3,10 @@ and what it reads for itself is not the solution's doing."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from types import FrameType
+
+from dojo.harness import frames
 
 DEBUGGERS = ("bdb", "pdb", "ipdb", "IPython", "pydevd", "_pydevd_bundle", "debugpy")
 
@@ -24,22 +26,21 @@ def active() -> bool:
 
 def waits() -> bool:
     """Whether a debugger waits for its user now, in any thread."""
-    return any(_is_in(frame) for frame in sys._current_frames().values())
+    return any(_is_in(frames.outward(frame)) for frame in frames.of_threads().values())
 
 
 def reads() -> bool:
     """Whether it is a debugger that made the call now being made, on this thread."""
-    return _is_in(sys._getframe(1))
+    return _is_in(frames.callers())
 
 
-def _is_in(frame: FrameType | None) -> bool:
-    while frame is not None:
-        name = str(frame.f_globals.get("__name__", ""))
-        if name.startswith("katas.k"):
+def _is_in(callers: Iterator[FrameType]) -> bool:
+    """Whether a debugger's frame comes before any of the solution's."""
+    for frame in callers:
+        if frames.is_learners(frame):
             return False
-        if name.partition(".")[0] in DEBUGGERS:
+        if frames.module_of(frame).partition(".")[0] in DEBUGGERS:
             return True
-        frame = frame.f_back
     return False
 
 

@@ -16,7 +16,7 @@ from types import ModuleType
 from dojo import solutions
 from dojo.catalogue import Kata
 from dojo.doubles import http, mail, network
-from dojo.harness import giving_up, holds, patches, process, spawned, tasks, timeline
+from dojo.harness import current, giving_up, holds, patches, process, spawned, tasks, timeline
 from dojo.harness.exchange import App, Client
 from dojo.harness.lifespan import running
 from dojo.observers import files, images, sql
@@ -65,7 +65,7 @@ def environment_in(directory: Path) -> Iterator[Environment]:
             logs=logs,
             tasks=tasks.Tasks(),
         )
-        timeline.watch(environment.timeline)
+        current.use(environment.timeline)
         sql.use(environment.database)
         files.use(environment.disk)
         mail.use(environment.mail_server)
@@ -84,7 +84,7 @@ def environment_in(directory: Path) -> Iterator[Environment]:
             http.use(None)
             images.use(None)
             tasks.use(None)
-            timeline.watch(None)
+            current.use(None)
             os.chdir(before)
 
 

@@ -23,10 +23,11 @@ from urllib.parse import unquote
 import httpx
 
 from dojo.harness import spawned
+from dojo.harness.current import ExchangeState, here, task_works_for
 from dojo.harness.holds import SECONDS, held, standing, until
 from dojo.harness.running import where_it_is
 from dojo.harness.time_limit import DidNotEndError
-from dojo.harness.timeline import ExchangeState, Timeline, here, task_works_for
+from dojo.harness.timeline import Timeline
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import linecache
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from sys import _current_frames, _getframe
 from types import FrameType
 
 Place = tuple[str, int]
@@ -64,25 +64,60 @@ def shown(file: str | Path) -> str:
         return str(path)
 
 
+def module_of(frame: FrameType) -> str:
+    """The name of the module whose code runs in a frame; empty where it has none."""
+    return str(frame.f_globals.get("__name__") or "")
+
+
 def is_learners(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).startswith("katas.k")
+    """Whether the code of a solution runs in a frame."""
+    return module_of(frame).startswith("katas.k")
+
+
+def is_spec(frame: FrameType) -> bool:
+    """Whether the code of a spec's module runs in a frame."""
+    return os.path.basename(frame.f_code.co_filename).startswith("test_k")
+
+
+def callers() -> Iterator[FrameType]:
+    """The frames of the calling thread, innermost first, from the caller of this function on."""
+    return outward(_getframe(1))
+
+
+def of_threads() -> dict[int, FrameType]:
+    """The innermost frame of each thread, by the thread's number."""
+    return _current_frames()
+
+
+def outward(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame, and those that have called it, innermost first."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def places_in(frame: FrameType | None) -> Iterator[Place]:
+    """The lines of a solution that a frame and its callers execute, innermost first."""
+    return (where(frame) for frame in outward(frame) if is_learners(frame))
 
 
 def places_here() -> tuple[Place, ...]:
-    """The lines of the solution that are being executed by whoever calls this, innermost first.
+    """The lines of a solution that the calling code executes, innermost first.
 
     It is asked at each event: what lies below the event loop's own frame is not looked at.
     """
     places = []
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_globals.get("__name__") or ""
-        if name[:7] == "katas.k":
-            places.append((frame.f_code.co_filename, frame.f_lineno))
-        elif name == "asyncio.events":
+    for frame in callers():
+        if is_learners(frame):
+            places.append(where(frame))
+        elif module_of(frame) == "asyncio.events":
             break
-        frame = frame.f_back
     return tuple(places)
+
+
+def where(frame: FrameType) -> Place:
+    """The file and the line that a frame executes."""
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def source_of(place: Place) -> str:

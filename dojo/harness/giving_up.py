@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures.thread
 import ctypes
-import sys
 import threading
 from typing import Any
 
-from dojo.harness.running import lines_of_solution
+from dojo.harness.frames import of_threads, places_in
 
 PATIENCE = 0.25
 
@@ -21,8 +20,8 @@ class ThreadStoppedError(SystemExit):
 def stop_threads() -> None:
     """Ask every thread that runs a solution to end: an endless loop would eat the later specs'
     time."""
-    for ident, top in sys._current_frames().items():
-        if ident != threading.main_thread().ident and next(lines_of_solution(top), None):
+    for ident, top in of_threads().items():
+        if ident != threading.main_thread().ident and next(places_in(top), None):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(ident), ctypes.py_object(ThreadStoppedError)
             )

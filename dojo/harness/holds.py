@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from dojo.harness import debugger
-from dojo.harness.timeline import ExchangeState, current_exchange, current_timeline, origin
+from dojo.harness.current import ExchangeState, current_exchange, current_timeline, origin
 
 SECONDS = 2.0
 TURN = 0.1

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from dojo.harness.frames import at, is_learners
+from dojo.harness.current import ExchangeState, current_exchange
+from dojo.harness.frames import at, is_learners, where
 from dojo.harness.holds import Hold
-from dojo.harness.timeline import ExchangeState, current_exchange
 
 
 class Lines:
@@ -39,7 +39,7 @@ class Lines:
         hold = self._hold
         if event == "line" and hold is not None and not hold.reached and self._is_of_the_first():
             if self._left == 0:
-                hold.what = at((frame.f_code.co_filename, frame.f_lineno))
+                hold.what = at(where(frame))
                 hold.stop_here()
             self._left -= 1
         return self._passed

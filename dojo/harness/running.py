@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -40,23 +39,16 @@ def place_of(frame: FrameType | None = None) -> Place:
     return next(_places(frame), NOWHERE)
 
 
-def lines_of_solution(frame: FrameType | None) -> Iterator[tuple[str, int]]:
-    while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).startswith("katas.k"):
-            yield frame.f_code.co_filename, frame.f_lineno
-        frame = frame.f_back
-
-
 def _places(frame: FrameType | None) -> Iterator[Place]:
-    for place in lines_of_solution(frame):
+    for place in frames.places_in(frame):
         yield Place("it kept the main thread, and with it the event loop, busy", *place)
     main = threading.main_thread().ident
-    for ident, top in sys._current_frames().items():
+    for ident, top in frames.of_threads().items():
         if ident != main:
-            for place in lines_of_solution(top):
+            for place in frames.places_in(top):
                 yield Place("a worker thread was still", *place)
     for task in _tasks():
-        waiting = [p for f in _awaiting(task.get_coro()) for p in lines_of_solution(f)]
+        waiting = [p for f in _awaiting(task.get_coro()) for p in frames.places_in(f)]
         for place in waiting[-1:]:
             yield Place("a coroutine was still waiting", *place)
 

@@ -12,18 +12,14 @@ import concurrent.futures
 import concurrent.futures.thread
 import contextvars
 import functools
-import sys
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 import anyio.to_thread
 
-from dojo.harness.frames import at, is_learners, places_here
-from dojo.harness.holds import clock, held_threads, real_pause, turns, until
-from dojo.harness.timeline import (
+from dojo.harness.current import (
     ExchangeState,
     bound,
     by_the_solution,
@@ -33,6 +29,8 @@ from dojo.harness.timeline import (
     work_for,
     works_for_the_app,
 )
+from dojo.harness.frames import at, callers, is_learners, module_of, places_here, where
+from dojo.harness.holds import clock, held_threads, real_pause, turns, until
 
 HEAD_START = 0.1
 PATIENCE = 0.3
@@ -124,13 +122,11 @@ def _where() -> str:
 
 def _started(what: str) -> str:
     """What a solution starts itself, in words; empty where it is a library that does so for it."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
+    for frame in callers():
         if is_learners(frame):
-            return f"{what} that was started at {at((frame.f_code.co_filename, frame.f_lineno))}"
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in STARTERS:
-            return ""
-        frame = frame.f_back
+            return f"{what} that was started at {at(where(frame))}"
+        if module_of(frame).partition(".")[0] not in STARTERS:
+            break
     return ""
 
 

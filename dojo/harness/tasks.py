@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.background import BackgroundTask
 
+from dojo.harness.current import ExchangeState, current_exchange, current_timeline
 from dojo.harness.frames import Place, line_at, places_here, shortened
-from dojo.harness.timeline import ExchangeState, current_exchange, current_timeline
 
 NAME = 60
 

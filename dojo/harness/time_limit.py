@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from dojo.harness import debugger
+from dojo.harness import debugger, frames
 from dojo.harness.giving_up import abandon, stop_threads
 from dojo.harness.running import NOWHERE, Place, place_of
 
@@ -140,8 +140,9 @@ class Alarm:
             raise TimeLimitError(self.seconds, self.overtime.place, self.overtime.what)
 
     def _wake_the_loop(self) -> None:
-        loop = asyncio._get_running_loop()
-        if loop is None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
             return
         round_ = self.round
 
@@ -158,15 +159,14 @@ class Alarm:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(cancel)
 
-    def _is_safe(self, frame: FrameType | None) -> bool | None:
+    def _is_safe(self, inside: FrameType | None) -> bool | None:
         """Whether the main thread is in code that may be broken off; None says: in a moment."""
-        inside = frame
         ours = False
-        while frame is not None:
-            name = str(frame.f_globals.get("__name__", ""))
-            if name.startswith("katas.k"):
+        for frame in frames.outward(inside):
+            name = frames.module_of(frame)
+            if frames.is_learners(frame):
                 return True
-            if name == "dojo.harness.timeline" or name.startswith("dojo.grading"):
+            if name in RECORDING or name.startswith("dojo.grading"):
                 return None
             if name in ("weakref", "_weakrefset") or frame.f_code.co_name in UNHEARD:
                 return None
@@ -181,10 +181,11 @@ class Alarm:
             elif name.startswith(("_pytest", "pluggy", "pytest")):
                 return False
             ours = ours or name.startswith("dojo.")
-            frame = frame.f_back
         return False
 
 
+# A record that is broken off would leave the timeline locked.
+RECORDING = ("dojo.harness.current", "dojo.harness.timeline")
 # What Python calls when something is thrown away: no exception comes out of it, it is only
 # reported. The second is SQLAlchemy's.
 UNHEARD = ("__del__", "_collection_gced")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import operator
 import re
-import sys
 import threading
-import weakref
 from collections.abc import Generator, Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Any
 
+from dojo.harness.current import ExchangeState, current_exchange, in_middleware, origin
 from dojo.harness.frames import (
     Place,
     Traceback,
@@ -26,30 +21,9 @@ from dojo.harness.frames import (
 ERRORS = 5
 MADE = "this spec made it fail"
 EXCHANGE_EVENTS = ("request", "response", "finished")
-POOLS = ("AnyIO worker thread", "asyncio_")
-ENDPOINTS = (
-    "fastapi.routing",
-    "fastapi.dependencies",
-    "fastapi.concurrency",
-    "starlette.routing",
-    "starlette._exception_handler",
-)
-
 # The most that is kept: of sleeps in a row, and of all.
 SLEEPS = 100
 EVENTS = 10_000
-
-
-@dataclass(eq=False)
-class ExchangeState:
-    """One exchange as its witnesses see it: its number, and whether its response has gone out.
-
-    A witness attributes what it sees to the exchange whose context it runs in (`here`).
-    """
-
-    number: int
-    name: str = ""
-    responded: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +128,7 @@ class Timeline:
             on_loop=on_loop,
             after_response=bool(by and by.responded),
             blocking=blocking,
-            in_middleware=bool(by) and blocking and on_loop and _in_middleware(),
+            in_middleware=bool(by) and blocking and on_loop and in_middleware(),
             places=places,
             origin=origin.get() if started is None else started,
         )
@@ -266,115 +240,3 @@ def why_early(event: Event) -> str:
 
 PASSES_ON = re.compile(r"\b(?:call_next|app)\(")
 CALLED = re.compile(r"\badd_task\(\s*(\w+)\(")
-
-origin: ContextVar[str] = ContextVar("origin", default="")
-here: ContextVar[ExchangeState | None] = ContextVar("here", default=None)
-_threads: dict[int, ExchangeState] = {}
-_tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], ExchangeState] = weakref.WeakKeyDictionary()
-_workers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-_current: Timeline | None = None
-
-
-def current_timeline() -> Timeline | None:
-    """The timeline of the spec that runs now, if one does."""
-    return _current
-
-
-def watch(timeline: Timeline | None) -> None:
-    """Make `timeline` the one that the observers write to."""
-    global _current
-    _current = timeline
-    _threads.clear()
-
-
-def current_exchange() -> ExchangeState | None:
-    """The exchange on whose behalf the caller works, if any.
-
-    By its context, its thread, or the task that it is in: a context can be left. A worker that the
-    lifespan has started works for the exchange that is in flight; where there are several, it is
-    nobody knows which of them, number 0, which has responded when all of them have.
-    """
-    return bound() or _one_in_flight()
-
-
-def bound() -> ExchangeState | None:
-    """The exchange that has started the caller, if one has."""
-    return here.get() or _threads.get(threading.get_ident()) or _owner_of_task()
-
-
-def _owner_of_task() -> ExchangeState | None:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return None
-    return _tasks.get(task) if task is not None else None
-
-
-def _one_in_flight() -> ExchangeState | None:
-    in_flight = list(_current.in_flight) if _current is not None else []
-    if not in_flight or not by_the_solution():
-        return None
-    if len(in_flight) == 1:
-        return in_flight[0]
-    return ExchangeState(0, responded=all(state.responded for state in in_flight))
-
-
-def by_the_solution() -> bool:
-    """Whether code of a solution is at work here that no spec has called."""
-    thread = threading.current_thread()
-    if thread in _workers or thread.name.startswith(POOLS):
-        return True
-    found = False
-    for frame in _frames():
-        found = found or _is_the_solutions(frame)
-        if found and frame.f_code.co_filename.rpartition("/")[2].startswith("test_k"):
-            return False
-    return found
-
-
-def _in_middleware() -> bool:
-    """Whether a middleware is at work on the event loop: a solution's code that was called by
-    neither the routing nor a background task."""
-    found = False
-    for frame in _frames():
-        if _is_the_solutions(frame):
-            found = True
-        elif found:
-            name = str(frame.f_globals.get("__name__", ""))
-            if name.startswith(ENDPOINTS):
-                return frame.f_code.co_name == "sender"
-            # FastAPI's own middlewares, whose modules come and go, say nothing.
-            if name.startswith("starlette."):
-                return name != "starlette.background"
-    return False
-
-
-def _frames() -> Iterator[FrameType]:
-    """The frames of the calling thread, the innermost first."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-def _is_the_solutions(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).startswith("katas.k")
-
-
-def task_works_for(task: asyncio.Task[Any] | None, state: ExchangeState) -> None:
-    """Say on whose behalf a task works, whatever context it runs something in."""
-    if task is not None:
-        _tasks[task] = state
-
-
-def work_for(state: ExchangeState | None) -> None:
-    """Say on whose behalf a thread works that inherits no context."""
-    if state is None:
-        _threads.pop(threading.get_ident(), None)
-    else:
-        _threads[threading.get_ident()] = state
-
-
-def works_for_the_app(thread: threading.Thread) -> None:
-    """Say that a thread is the solution's, and no exchange's."""
-    _workers.add(thread)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dojo.harness.timeline import current_timeline
+from dojo.harness.current import current_timeline
 
 _installed = False
 

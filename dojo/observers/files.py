@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from dojo.harness import debugger
-from dojo.harness.frames import places_here
+from dojo.harness.current import by_the_solution, current_exchange, current_timeline
+from dojo.harness.frames import callers, is_learners, module_of, places_here
 from dojo.harness.holds import Hold
-from dojo.harness.timeline import MADE, by_the_solution, current_exchange, current_timeline
+from dojo.harness.timeline import MADE
 
 _real_open = io.open
 _real_text_encoding = io.text_encoding
@@ -316,14 +317,11 @@ def use(disk: Disk | None) -> None:
 
 def _is_asked_by_others() -> bool:
     """Whether it is the dojo that looks, or Python that wants the lines of a traceback."""
-    frame = sys._getframe(2)
-    while frame is not None:
-        name = str(frame.f_globals.get("__name__", ""))
-        if name.startswith("katas."):
+    for frame in callers():
+        if is_learners(frame):
             return False
-        if name == "linecache" or name.startswith("dojo.grading"):
+        if module_of(frame).startswith(("linecache", "dojo.grading")):
             return True
-        frame = frame.f_back  # type: ignore[assignment]
     return False
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from dojo.harness.current import current_exchange, current_timeline
 from dojo.harness.holds import Hold
-from dojo.harness.timeline import current_exchange, current_timeline
 
 WORK = (
     "convert",

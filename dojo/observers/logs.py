@@ -6,9 +6,9 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
-from dojo.harness.timeline import current_timeline
+from dojo.harness.current import current_timeline
+from dojo.harness.frames import callers, is_learners, module_of
 
 LOGGER = "kata"
 
@@ -103,14 +103,10 @@ def _text(record: logging.LogRecord) -> str:
 
 def _by_the_solution() -> bool:
     """Whether it is the solution that logs, and no library that it uses."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and _module(frame).partition(".")[0] == "logging":
-        frame = frame.f_back
-    return frame is not None and _module(frame).startswith("katas.k")
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
+    for frame in callers():
+        if module_of(frame) != __name__ and module_of(frame).partition(".")[0] != "logging":
+            return is_learners(frame)
+    return False
 
 
 def _forget_the_katas() -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dojo.harness import holds
+from dojo.harness.current import current_exchange, current_timeline
 from dojo.harness.holds import Hold
-from dojo.harness.timeline import MADE, current_exchange, current_timeline
+from dojo.harness.timeline import MADE
 
 FILE = "shop.db"
 BUSY = 0.004

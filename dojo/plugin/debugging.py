@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import pytest
 
 from dojo.harness import debugger
-from dojo.harness.frames import is_learners
+from dojo.harness.frames import is_learners, is_spec
 from dojo.plugin.fixtures import ENVIRONMENT, KATA
 
 
@@ -59,4 +58,4 @@ def _is_of_a_solution(link: TracebackType) -> bool:
 
 
 def _is_of_a_spec(link: TracebackType) -> bool:
-    return Path(link.tb_frame.f_code.co_filename).name.startswith("test_k")
+    return is_spec(link.tb_frame)

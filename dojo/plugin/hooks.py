@@ -14,7 +14,7 @@ import pytest
 from dojo.catalogue import CatalogueError, Kata, read_catalogue
 from dojo.doubles import network
 from dojo.harness import frames, tasks, time_limit
-from dojo.harness.timeline import current_timeline
+from dojo.harness.current import current_timeline
 from dojo.mistakes import MistakeError
 from dojo.plugin import (
     assertions,

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -76,10 +76,10 @@ async def test_ticking_moves_the_time_of_both_threads(environment, frozen):
     seen = []
 
     async def look() -> None:
-        seen.append(datetime.now(timezone.utc))
+        seen.append(datetime.now(UTC))
 
     frozen.tick(90)
-    await run_tasks(environment, look, lambda: seen.append(datetime.now(timezone.utc)))
+    await run_tasks(environment, look, lambda: seen.append(datetime.now(UTC)))
 
     assert seen == [START + timedelta(seconds=90)] * 2
 
@@ -234,7 +234,7 @@ def test_after_the_spec_the_time_is_real_again():
     """Frozen time does not leak into the next spec, stop-watches neither."""
     real = {name: getattr(time, name) for name in ("time", "monotonic", "perf_counter")}
     with frozen_clock():
-        assert datetime.now(timezone.utc) == START
+        assert datetime.now(UTC) == START
 
     assert {name: getattr(time, name) for name in real} == real
     assert "freezegun" not in type(datetime.now()).__module__

@@ -72,7 +72,7 @@ def callables() -> dict[str, object]:
             continue
         for key, value in list(vars(module).items()):
             found[f"{name}.{key}"] = value
-            if isinstance(value, type) and value.__module__.partition(".")[0] not in OURS:
+            if isinstance(value, type) and str(value.__module__).partition(".")[0] not in OURS:
                 found |= {f"{name}.{key}.{inner}": v for inner, v in list(vars(value).items())}
     return {name: value for name, value in found.items() if callable(value)}
 

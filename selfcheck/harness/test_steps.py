@@ -1,6 +1,6 @@
 """An exchange is stopped before each step of its tasks, and others can look at what there is."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -127,7 +127,7 @@ async def test_there_is_no_space_for_a_text(environment):
 
 def test_the_machine_is_in_a_foreign_zone():
     """And back where it was afterwards."""
-    noon = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     home = noon.astimezone().utcoffset()
     with Zone().foreign():
         there = noon.astimezone()

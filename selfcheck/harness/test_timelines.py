@@ -19,10 +19,10 @@ import uvicorn
 from PIL import Image
 
 from dojo.catalogue import read_catalogue
+from dojo.harness.current import ExchangeState
 from dojo.harness.environment import Environment, client_of, environment_in, loaded
 from dojo.harness.exchange import App, record_exchange
 from dojo.harness.holds import until
-from dojo.harness.timeline import ExchangeState
 
 pytestmark = pytest.mark.fast
 ROOT = Path(__file__).parents[2]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
 from dojo.harness import frames
+from dojo.harness.current import ExchangeState
 from dojo.harness.environment import Environment, client_of
-from dojo.harness.timeline import MADE, ExchangeState, Timeline
+from dojo.harness.timeline import MADE, Timeline
 from dojo.plugin import render
 from dojo.plugin.diagnosis import failure
 from dojo.plugin.failures import Comparison, Failure, title_of
@@ -319,7 +320,7 @@ async def test_a_fault_that_the_spec_made_is_called_one(environment, tmp_path):
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (datetime(2026, 1, 15, 12, 0, tzinfo=timezone.utc), "2026-01-15 12:00:00+00:00"),
+        (datetime(2026, 1, 15, 12, 0, tzinfo=UTC), "2026-01-15 12:00:00+00:00"),
         ([("a", 1), None], "[('a', 1), None]"),
         ({False}, "False"),
         ({True, False}, "False and True"),
@@ -339,7 +340,7 @@ def test_frozen_time_is_shown_plainly():
         def __repr__(self) -> str:
             return "FakeDatetime(...)"
 
-    assert plain([FakeDatetime(2026, 1, 15, tzinfo=timezone.utc)]) == "[2026-01-15 00:00:00+00:00]"
+    assert plain([FakeDatetime(2026, 1, 15, tzinfo=UTC)]) == "[2026-01-15 00:00:00+00:00]"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from dojo.grading.formats import Context, FormatError
 from dojo.grading.formats._common import (
@@ -115,5 +115,5 @@ class _Variables:
         try:
             moment = datetime.strptime(given, MOMENT)
         except ValueError:
-            moment = datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None)
+            moment = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
         return f"{moment.isoformat()}Z"

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -655,7 +655,7 @@ def test_classroom50_is_dated_now_where_the_date_is_not_one(given, context):
 
     found = document("classroom50", GREEN, context)["datetime"]
 
-    age = datetime.now(timezone.utc) - datetime.fromisoformat(found)
+    age = datetime.now(UTC) - datetime.fromisoformat(found)
     assert timedelta(seconds=-1) < age < timedelta(minutes=1)
 
 
