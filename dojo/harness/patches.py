@@ -33,7 +33,7 @@ from starlette.background import BackgroundTask
 
 from dojo.doubles import clock, http, network
 from dojo.harness import spawned, tasks
-from dojo.observers import audit, files, images, logs, sql
+from dojo.observers import audit, connections, file_calls, file_events, images, logs, sql
 
 _NOTHING = object()
 
@@ -139,22 +139,27 @@ ALWAYS: tuple[Patch, ...] = (
     ),
     Patch(BackgroundTask, "__call__", tasks.run, "a background task that has run is known"),
     # Files. An audit hook sees most; these have no audit event.
-    Patch(builtins, "open", files.open_noted, "each write to an open file is noted, and can fail"),
-    Patch(io, "open", files.open_noted, "`pathlib` opens files by this name"),
     Patch(
-        io, "text_encoding", files.text_encoding, "`pathlib` asks it for the encoding of a locale"
+        builtins, "open", file_calls.open_noted, "each write to an open file is noted, and can fail"
     ),
-    Patch(os, "open", files.open_descriptor, "a descriptor is known by the name of its file"),
+    Patch(io, "open", file_calls.open_noted, "`pathlib` opens files by this name"),
+    Patch(
+        io,
+        "text_encoding",
+        file_calls.text_encoding,
+        "`pathlib` asks it for the encoding of a locale",
+    ),
+    Patch(os, "open", file_calls.open_descriptor, "a descriptor is known by the name of its file"),
     *_existing(
         os,
         ("stat", "lstat", "access"),
-        files.looking,
+        file_calls.looking,
         "to look at a file keeps the event loop busy",
     ),
     *_existing(
         os,
         ("write", "writev", "pwrite"),
-        files.writing,
+        file_calls.writing,
         "what is written to a descriptor is noted, and can fail",
     ),
     # Time.
@@ -223,7 +228,9 @@ def _sqlalchemy() -> tuple[Listener, ...]:
     from sqlalchemy import Engine, Pool
 
     return (
-        Listener(Engine, "do_connect", sql.about_to_connect, "its connections are observed ones"),
+        Listener(
+            Engine, "do_connect", connections.about_to_connect, "its connections are observed ones"
+        ),
         Listener(Pool, "checkout", sql.checked_out, "pools left open are closed after a spec"),
     )
 
@@ -269,7 +276,7 @@ def apply_all() -> None:
 
 def _apply(changes: Iterable[Change]) -> None:
     tempfile.gettempdir()  # it tries out where it can write, which no spec must see
-    audit.listen({**files.EVENTS, **network.EVENTS})
+    audit.listen({**file_events.EVENTS, **network.EVENTS})
     for change in changes:
         if id(change) not in _applied:
             change.apply()

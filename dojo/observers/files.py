@@ -1,43 +1,31 @@
-"""The observer of files: what a solution does in the working directory of a spec, and the guard
-that keeps it inside.
+"""The working directory of a spec: what it holds, what happens in it, and what may not leave it.
 
-Opening, renaming, removing and making folders are seen by an audit hook, whatever does it. Writing
-to a file that was opened earlier is seen because `open` hands out a file whose lowest layer notes
-each write; all layers above it are Python's own. Looking at a file, and writing to a descriptor,
-have no audit event: thin wrappers in `os` note these.
+An audit hook sees what opens, renames, removes and makes files and folders (`file_events`). What
+has no audit event is seen by what takes the place of a function (`file_calls`).
 """
 
 from __future__ import annotations
 
 import builtins
 import errno
-import functools
 import io
 import locale
 import os
-import stat
 import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dojo.harness import debugger
 from dojo.harness.current import by_the_solution, current_exchange, current_timeline
-from dojo.harness.frames import callers, is_learners, module_of, places_here
+from dojo.harness.frames import places_here
 from dojo.harness.holds import Hold
 from dojo.harness.timeline import MADE
+from dojo.observers.paths import full_path, is_folder
 
 _real_open = io.open
-_real_text_encoding = io.text_encoding
-_real_stat = os.stat
-_real_fstat = os.fstat
-FOREIGN_ENCODING = "cp1252"
-# `io.DEFAULT_BUFFER_SIZE` grew with Python 3.14, and with it what a half-written file holds.
-BUFFER_SIZE = 8192
 REFUSED = "dojo.refused"
 OUTSIDE = "the dojo lets nothing be written outside the working directory of a spec"
 
@@ -153,7 +141,7 @@ class Disk:
     def name_of(self, path: object) -> str | None:
         """The name of a path below the working directory, with `/`; None for what lies
         elsewhere."""
-        full = _full(path)
+        full = full_path(path)
         if full is None:
             return None
         name = os.path.relpath(full, self._root)
@@ -162,7 +150,7 @@ class Disk:
     def opened(self, name: str, *, writing: bool) -> None:
         if writing and name in self._broken and by_the_solution():
             self._stop("open", name)
-        if not _counts():
+        if not counts():
             timeline = current_timeline()
             if writing and timeline is not None and places_here() and not by_the_solution():
                 timeline.record("write", name)  # a spec has called the function that writes
@@ -174,7 +162,7 @@ class Disk:
         self.note("write", name)
 
     def written(self, name: str, data: Any = b"") -> None:
-        if not _counts():
+        if not counts():
             return
         self._stop("write", name)
         pieces = data if isinstance(data, (list, tuple)) else [data]
@@ -199,7 +187,7 @@ class Disk:
         """Note that a file or a folder is made, moved or removed."""
         name = self.name_of(path)
         place = name if target is None else self.name_of(target)
-        if not _counts() or place is None or place.startswith("shop.db"):
+        if not counts() or place is None or place.startswith("shop.db"):
             return
         if kind != "remove":
             self._stop("open", place)
@@ -208,7 +196,7 @@ class Disk:
     def used(self, kind: str, name: str) -> None:
         """Note what hurts nobody in a thread."""
         timeline = current_timeline()
-        if timeline is not None and timeline.on_loop() and _counts():
+        if timeline is not None and timeline.on_loop() and counts():
             self.note(kind, name)
 
     def note(self, kind: str, name: str) -> None:
@@ -218,14 +206,14 @@ class Disk:
 
     def may_be_temporary(self, path: object) -> None:
         """Let the module `tempfile` have the file or the folder that it is about to make."""
-        full = _full(path)
+        full = full_path(path)
         if full is not None:
             self._temporary.add(full)
 
     def keep_inside(self, *paths: object) -> None:
         """Refuse a solution what it is about to write elsewhere. Raises `PermissionError`."""
         for path in paths:
-            full = _full(path)
+            full = full_path(path)
             if full is None or self.name_of(path) is not None or self._is_harmless(full):
                 continue
             if current_exchange() is None and not by_the_solution():
@@ -244,36 +232,14 @@ class Disk:
             beneath
             or full.startswith(("/dev/", "/proc/"))
             or "__pycache__" in full
-            or _is_folder(full)
+            or is_folder(full)
         )
 
 
-def _counts() -> bool:
+def counts() -> bool:
     """Whether what happens here is the solution's, and not what a spec or an import does."""
     timeline = current_timeline()
     return timeline is not None and (current_exchange() is not None or not timeline.on_loop())
-
-
-class _Busy(threading.local):
-    """Whether this thread asks about a path for the observer itself."""
-
-    asking = False
-
-
-_busy = _Busy()
-
-
-def _full(path: object) -> str | None:
-    """A path without links in it; None for what is no path."""
-    if not isinstance(path, (str, bytes, os.PathLike)):
-        return None
-    _busy.asking = True
-    try:
-        return os.path.realpath(os.path.join(os.getcwd(), os.fsdecode(path)))
-    except ValueError:  # a null character
-        return None
-    finally:
-        _busy.asking = False
 
 
 @dataclass
@@ -310,221 +276,12 @@ class _HeldStep:
 _disk: Disk | None = None
 
 
+def current_disk() -> Disk | None:
+    """The disk of the spec that runs now, if one does."""
+    return _disk
+
+
 def use(disk: Disk | None) -> None:
+    """Make `disk` the one in force."""
     global _disk
     _disk = disk
-
-
-def _is_asked_by_others() -> bool:
-    """Whether it is the dojo that looks, or Python that wants the lines of a traceback."""
-    for frame in callers():
-        if is_learners(frame):
-            return False
-        if module_of(frame).startswith(("linecache", "dojo.grading")):
-            return True
-    return False
-
-
-def looking(real: Callable[..., Any]) -> Callable[..., Any]:
-    """In place of a function that looks at a file: note that it does."""
-
-    @functools.wraps(real)
-    def look(path: Any, *args: Any, **options: Any) -> Any:
-        timeline = current_timeline()
-        on_loop = timeline is not None and timeline.on_loop() and not _busy.asking
-        if on_loop and _disk is not None and _counts() and not _is_asked_by_others():
-            name = _disk.name_of(path)
-            if name is not None and not name.startswith("shop.db"):
-                _disk.used("look", name)
-        return real(path, *args, **options)
-
-    return look
-
-
-def writing(real: Callable[..., Any]) -> Callable[..., Any]:
-    """In place of a function that writes to a descriptor: note it, or fail it."""
-
-    @functools.wraps(real)
-    def write(descriptor: int, *args: Any) -> Any:
-        name = _name_of_descriptor(descriptor)
-        if name is not None and _disk is not None:
-            _disk.written(name, *args[:1])
-        return real(descriptor, *args)
-
-    return write
-
-
-_real_open_descriptor = os.open
-_descriptors: dict[int, tuple[str, int, int]] = {}
-
-
-def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-    """In place of `os.open`: remember the name of the file that a descriptor writes to."""
-    descriptor = _real_open_descriptor(path, flags, mode, dir_fd=dir_fd)
-    if current_timeline() is not None and _disk is not None and flags & (os.O_WRONLY | os.O_RDWR):
-        name = _disk.name_of(path)
-        if name is not None and dir_fd is None:
-            found = _real_fstat(descriptor)
-            _descriptors[descriptor] = (name, found.st_dev, found.st_ino)
-    return descriptor
-
-
-def _name_of_descriptor(descriptor: object) -> str | None:
-    """The name that `os.open` has opened a descriptor with, unless it is another file by now."""
-    if _disk is None or not isinstance(descriptor, int) or descriptor not in _descriptors:
-        return None
-    name, device, node = _descriptors[descriptor]
-    try:
-        found = _real_fstat(descriptor)
-    except OSError:
-        return None
-    return name if (found.st_dev, found.st_ino) == (device, node) else None
-
-
-def _is_there(path: Any) -> bool:
-    try:
-        return bool(_real_stat(path))
-    except (OSError, ValueError):
-        return False
-
-
-def _is_folder(path: Any) -> bool:
-    return _is_there(path) and stat.S_ISDIR(_real_stat(path).st_mode)
-
-
-def _seen(path: object, mode: str | None, flags: int) -> None:
-    if _disk is None or isinstance(path, int):
-        return
-    writing = bool(flags & (os.O_WRONLY | os.O_RDWR)) if flags else _writes(mode or "r")
-    if writing:
-        _disk.keep_inside(path)
-    name = _disk.name_of(path)
-    if name is None or name.startswith("shop.db"):
-        return
-    if writing:
-        # `tempfile` opens a folder to have a file without a name in it.
-        if not _is_folder(path):
-            _disk.opened(name, writing=True)
-    elif not _is_no_file(name) and not debugger.reads():
-        _disk.opened(name, writing=False)
-
-
-def _changes(kind: str) -> Callable[..., None]:
-    """What to do at an event about one path."""
-
-    def seen(path: object, *rest: object) -> None:
-        if _disk is not None and not isinstance(path, int) and (not rest or rest[-1] in (-1, None)):
-            _disk.keep_inside(path)
-            _disk.changed(kind, path)
-
-    return seen
-
-
-def _puts(kind: str) -> Callable[..., None]:
-    """What to do at an event about a path and where it is put."""
-
-    def seen(path: object, target: object, *folders: object) -> None:
-        if _disk is not None and all(folder == -1 for folder in folders):
-            _disk.keep_inside(*([target] if kind == "link" else [path, target]))
-            _disk.changed(kind, path, target)
-
-    return seen
-
-
-def _lists(path: object) -> None:
-    name = _disk.name_of(path) if _disk is not None else None
-    if name is not None and _disk is not None:
-        _disk.used("list", name)
-
-
-def _temporary(path: object) -> None:
-    if _disk is not None:
-        _disk.may_be_temporary(path)
-
-
-EVENTS: dict[str, Callable[..., None]] = {
-    "open": _seen,
-    "os.mkdir": lambda path, mode, folder: _changes("mkdir")(path, folder),
-    "os.remove": _changes("remove"),
-    "os.rmdir": _changes("remove"),
-    "os.truncate": lambda path, length: _changes("write")(path),
-    "os.rename": _puts("rename"),
-    "os.link": _puts("link"),
-    "os.symlink": _puts("link"),
-    "os.listdir": _lists,
-    "os.scandir": _lists,
-    "tempfile.mkstemp": _temporary,
-    "tempfile.mkdtemp": _temporary,
-}
-
-
-def _is_no_file(name: str) -> bool:
-    """Whether Python itself looks for the text of code that came from no file.
-
-    It opens `<unknown>` or `<string>` where it shows an error in such code, also while it logs an
-    exception.
-    """
-    return name.startswith("<") and name.endswith(">") and not _is_there(name)
-
-
-def text_encoding(encoding: str | None, stacklevel: int = 2, /) -> str:
-    """In place of `io.text_encoding`.
-
-    What `Path` and `logging` ask first; it is "utf-8" in UTF-8 mode, the default since 3.15.
-    """
-    if encoding is None and _disk is not None and _disk.foreign:
-        return "locale"
-    return _real_text_encoding(encoding, stacklevel + 1)
-
-
-def _writes(mode: str) -> bool:
-    return any(letter in mode for letter in "wax+")
-
-
-class _NotedFile(io.FileIO):
-    """A file whose writes are noted when they reach the system, not when they are buffered."""
-
-    dojo_name = ""
-
-    def write(self, data: Any) -> int:
-        if _disk is not None:
-            _disk.written(self.dojo_name, data)
-        return super().write(data)
-
-
-def open_noted(
-    file: Any,
-    mode: str = "r",
-    buffering: int = -1,
-    encoding: str | None = None,
-    errors: str | None = None,
-    newline: str | None = None,
-    closefd: bool = True,
-    opener: Any = None,
-) -> Any:
-    """In place of `open`: a file that is opened for writing notes each write."""
-    name = None
-    if current_timeline() is not None and _disk is not None and isinstance(mode, str):
-        name = _name_of_descriptor(file) if isinstance(file, int) else _disk.name_of(file)
-    text_only = (encoding, errors, newline) != (None, None, None)
-    wrong = text_only or "t" in mode if "b" in mode else buffering == 0
-    if name is not None and _disk is not None and _disk.foreign and "b" not in mode:
-        encoding = FOREIGN_ENCODING if encoding in (None, "locale") else encoding
-    if name is None or wrong or not _writes(mode):
-        return _real_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
-    # The layers are the ones that `open` itself would build.
-    raw = _NotedFile(file, mode.replace("b", "").replace("t", ""), closefd, opener)
-    raw.dojo_name = _name_of_descriptor(raw.fileno()) or name
-    if buffering == 0:
-        return raw
-    size = buffering if buffering > 1 else BUFFER_SIZE
-    buffer: Any = (io.BufferedRandom if "+" in mode else io.BufferedWriter)(raw, size)
-    if "b" in mode:
-        return buffer
-    try:
-        text = io.TextIOWrapper(buffer, encoding, errors, newline, buffering == 1)
-        text.mode = mode  # type: ignore[misc]
-    except BaseException:
-        buffer.close()
-        raise
-    return text
