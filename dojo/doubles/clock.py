@@ -22,8 +22,8 @@ import anyio
 from dojo.harness.current import current_exchange, current_timeline
 from dojo.harness.frames import callers
 from dojo.harness.holds import Hold, standing, turns
+from dojo.harness.loop_time import put_loops_on
 from dojo.harness.running import place_of
-from dojo.harness.spawned import put_loops_on
 from dojo.harness.time_limit import WaitsForItselfError
 
 # Sleeps in a row that cost nothing; what the others really take, so that whoever waits for somebody

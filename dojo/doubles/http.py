@@ -3,9 +3,6 @@ all else by name."""
 
 from __future__ import annotations
 
-import email
-import email.policy
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,53 +12,14 @@ import httpx
 import respx
 from respx.mocks import HTTPCoreMocker
 
+from dojo.doubles.calls import Call
 from dojo.harness.current import current_exchange, current_timeline
 from dojo.harness.frames import places_here
 from dojo.harness.holds import Hold, turns
-from dojo.harness.spawned import let_time_limits_run_out
+from dojo.harness.loop_time import let_time_limits_run_out
 from dojo.harness.timeline import MADE
 
 AWAITED = "dojo.awaited"
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request that reached a service, and when: by the clock of the spec, where it has one."""
-
-    method: str
-    url: str
-    headers: httpx.Headers
-    body: bytes
-    exchange: int | None
-    at: datetime
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.url}"
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON, or None where it is none."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
-
-    @property
-    def fields(self) -> dict[str, bytes]:
-        """The fields of a multipart form, or of none."""
-        head = b"Content-Type: " + self.headers.get("content-type", "").encode() + b"\r\n\r\n"
-        form = email.message_from_bytes(head + self.body, policy=email.policy.HTTP)
-        if not form.is_multipart():
-            return {}
-        return {
-            str(part.get_param("name", header="content-disposition")): _content(part)
-            for part in form.iter_parts()
-        }
-
-
-def _content(part: Any) -> bytes:
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
 
 
 Reply = int | httpx.Response | Exception | Callable[[], Exception | httpx.Response]

@@ -16,7 +16,17 @@ from types import ModuleType
 from dojo import solutions
 from dojo.catalogue import Kata
 from dojo.doubles import http, mail, network
-from dojo.harness import current, giving_up, holds, patches, process, spawned, tasks, timeline
+from dojo.harness import (
+    current,
+    giving_up,
+    holds,
+    patches,
+    process,
+    spawned,
+    starts,
+    tasks,
+    timeline,
+)
 from dojo.harness.exchange import App, Client
 from dojo.harness.lifespan import running
 from dojo.observers import files, images, sql
@@ -111,7 +121,7 @@ async def client_of(app: App, environment: Environment) -> AsyncIterator[Client]
     """A client of an app that has started up; it ends what is still under way, and shuts the app
     down."""
     loop = asyncio.get_running_loop()
-    spawned.watch_loop(loop)
+    starts.watch_loop(loop)
     tasks = asyncio.all_tasks()
     environment.client = Client(app, environment.timeline)
     with _pool_of_its_own(loop):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread
 import ctypes
 import threading
+from asyncio.tasks import _unregister_task
+from concurrent.futures.thread import _threads_queues
 from typing import Any
 
 from dojo.harness.frames import of_threads, places_in
@@ -18,8 +19,7 @@ class ThreadStoppedError(SystemExit):
 
 
 def stop_threads() -> None:
-    """Ask every thread that runs a solution to end: an endless loop would eat the later specs'
-    time."""
+    """Ask every thread that runs a solution to end: an endless loop takes time from later specs."""
     for ident, top in of_threads().items():
         if ident != threading.main_thread().ident and next(places_in(top), None):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
@@ -28,9 +28,9 @@ def stop_threads() -> None:
 
 
 def give_up_threads(before: set[threading.Thread]) -> None:
-    """Let nobody wait for threads that were started since `before` and do not end.
+    """Ask threads to stop that were started since `before`, and have nothing wait for them.
 
-    They are asked to stop; one that waits in the system for ever lives as long as the process.
+    One that waits in the system lives as long as the process.
     """
     left = [thread for thread in threading.enumerate() if thread not in before]
     if not left:
@@ -38,12 +38,11 @@ def give_up_threads(before: set[threading.Thread]) -> None:
     stop_threads()
     for thread in left:
         # The interpreter joins the workers of all pools when it exits.
-        concurrent.futures.thread._threads_queues.pop(thread, None)  # type: ignore[attr-defined]
+        _threads_queues.pop(thread, None)  # type: ignore[attr-defined]
 
 
 async def give_up_tasks(before: set[asyncio.Task[Any]]) -> None:
-    """Cancel all tasks that were started since `before`, and leave those alone that will not end:
-    whoever closes the loop would wait for them."""
+    """Cancel all tasks that were started since `before`, and abandon those that do not end."""
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     for task in left:
         task.cancel()
@@ -57,8 +56,10 @@ async def give_up_tasks(before: set[asyncio.Task[Any]]) -> None:
 
 
 def abandon(task: asyncio.Task[Any]) -> None:
-    """Let a task that cannot be cancelled live for ever, unknown to its loop: it would protest at
-    its end."""
-    asyncio.tasks._unregister_task(task)
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    """Let a task that cannot be cancelled live as long as the process, unknown to its loop.
+
+    A loop that is closed waits for the tasks that it knows, and a task that is thrown away before
+    its end protests.
+    """
+    _unregister_task(task)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))

@@ -32,7 +32,7 @@ import httpcore
 from starlette.background import BackgroundTask
 
 from dojo.doubles import clock, http, network
-from dojo.harness import spawned, tasks
+from dojo.harness import starts, tasks
 from dojo.observers import audit, connections, file_calls, file_events, images, logs, sql
 
 _NOTHING = object()
@@ -116,19 +116,19 @@ ALWAYS: tuple[Patch, ...] = (
     Patch(
         threading.Thread,
         "start",
-        spawned.start_thread,
+        starts.start_thread,
         "a thread knows its exchange, begins late, and is missed where it is left behind",
     ),
     Patch(
         threading.Thread,
         "join",
-        spawned.join_thread,
+        starts.join_thread,
         "a thread that somebody waits for begins at once",
     ),
     Patch(
         concurrent.futures.ThreadPoolExecutor,
         "submit",
-        spawned.submit,
+        starts.submit,
         "a job of an executor knows its exchange, as a thread does",
     ),
     Patch(

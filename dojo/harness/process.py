@@ -83,8 +83,8 @@ def _warning_filters() -> Undo:
 
     def undo() -> None:
         if list(warnings.filters) != before:
+            warnings.resetwarnings()
             warnings.filters[:] = before  # type: ignore[index]
-            warnings._filters_mutated()  # type: ignore[attr-defined]
 
     return undo
 
@@ -129,17 +129,6 @@ def _signals() -> Undo:
             if handler is not None and signal.getsignal(number) is not handler:
                 with contextlib.suppress(OSError, ValueError):
                     signal.signal(number, handler)
-
-    return undo
-
-
-def _loop_policy() -> Undo:
-    # Asking for the policy makes one, and from Python 3.14 on says that it is deprecated.
-    before = getattr(asyncio.events, "_event_loop_policy", None)
-
-    def undo() -> None:
-        if getattr(asyncio.events, "_event_loop_policy", None) is not before:
-            asyncio.events._event_loop_policy = before  # type: ignore[attr-defined]
 
     return undo
 
@@ -195,7 +184,12 @@ KEPT: tuple[tuple[str, str, Callable[[], Undo]], ...] = (
             lambda was: locale.setlocale(locale.LC_ALL, was),
         ),
     ),
-    ("event loop policy", "uvloop, or the selector loop on Windows", _loop_policy),
+    (
+        # Not by its function: asking for the policy makes one.
+        "event loop policy",
+        "uvloop, or the selector loop on Windows",
+        _attribute(asyncio.events, "_event_loop_policy"),
+    ),
     ("decimal context", "money with two places", _decimal_context),
     (
         "socket time-out",
