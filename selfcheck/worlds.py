@@ -12,8 +12,9 @@ from typing import Any
 from fastapi import BackgroundTasks, FastAPI
 
 from dojo.catalogue import Kata
+from dojo.harness.asgi import App, Receive, Scope, Send
 from dojo.harness.environment import Environment, client_of, loaded
-from dojo.harness.exchange import App, Exchange, Receive, Scope, Send
+from dojo.harness.exchange import Exchange
 
 
 def http_only(app: App) -> App:
@@ -46,7 +47,7 @@ def app_of_tasks(*tasks: Callable[[], object]) -> FastAPI:
 async def run_tasks(environment: Environment, *tasks: Callable[[], object]) -> Exchange:
     """One exchange that runs `tasks` after its answer."""
     async with client_of(app_of_tasks(*tasks), environment) as client:
-        return await client.post("/")
+        return (await client.post("/")).exchange
 
 
 @contextmanager

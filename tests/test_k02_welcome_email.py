@@ -12,10 +12,10 @@ STEPS = 8
 
 async def test_the_client_is_told_that_the_user_is_registered(client, mail_server):
     """The response is all that the client waits for."""
-    exchange = await client.post("/register", json=ADA)
+    response = await client.post("/register", json=ADA)
 
-    assert exchange.status == 200, "the response's status"
-    assert exchange.json() == {"status": "registered"}, "the response's body"
+    assert response.status_code == 200, "the response's status"
+    assert response.json() == {"status": "registered"}, "the response's body"
 
 
 async def test_the_user_is_committed_before_the_response(client, database, mail_server):
@@ -57,15 +57,15 @@ async def test_a_name_outside_ascii_arrives_intact(client, mail_server):
 
 async def test_each_mail_goes_to_the_one_who_registered(client, mail_server):
     """Registrations overlap on any real server: nothing may be shared between them."""
-    with mail_server.hold_connections() as slow_server:
-        ada = client.begin("POST", "/register", json=ADA, stop_at_response=True)
-        await ada.until_responded()
-        grace = client.begin("POST", "/register", json=GRACE, stop_at_response=True)
-        await grace.until_responded()
-        await client.finish_what_can([ada, grace])
-        slow_server.release()
-        await ada.until_finished()
-        await grace.until_finished()
+    with mail_server.hold_connections():
+        exchanges = [
+            await client.begin(
+                "POST", "/register", json=user, stop_at_response=True
+            ).until_responded()
+            for user in (ADA, GRACE)
+        ]
+        await client.finish_what_can(exchanges)
+    await client.finish(exchanges)
 
     assert sorted((mail.to, mail.body) for mail in mail_server.mails) == [
         ("ada@example.com", "Welcome Ada!"),
@@ -112,9 +112,11 @@ async def test_a_mail_server_in_trouble_changes_nothing_for_the_client(
     """The user is registered, whatever becomes of the mail."""
     mail_server.go_down() if trouble == "down" else mail_server.refuse()
 
-    exchange = await client.post("/register", json=ADA)
+    response = await client.post("/register", json=ADA)
 
-    assert (exchange.status, exchange.json()) == (200, {"status": "registered"}), "the response"
+    assert (response.status_code, response.json()) == (200, {"status": "registered"}), (
+        "the response"
+    )
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "the user must still be there"
     assert mail_server.mails == [], "nothing can have been delivered"
 
@@ -123,13 +125,11 @@ async def test_other_requests_are_answered_while_the_mail_server_is_slow(
     client, mail_server, timeline
 ):
     """One slow mail server must not stop the whole shop."""
-    with mail_server.hold() as slow_mail:
-        ada = await client.begin("POST", "/register", json=ADA).until_responded()
-        await slow_mail.until_reached()
-        grace = await client.begin("POST", "/register", json=GRACE).until_responded()
-        slow_mail.release()
-        await ada.until_finished()
-        await grace.until_finished()
+    async with client.in_flight("POST", "/register", json=ADA) as ada:
+        with mail_server.hold() as slow_mail:
+            await ada.until_responded()
+            await slow_mail.until_reached()
+            await client.begin("POST", "/register", json=GRACE).until_responded()
 
     assert timeline.blocked() == [], (
         "a mail was sent on the event loop's thread, where every other request has to wait for the mail server: "
@@ -143,8 +143,10 @@ async def test_a_text_that_is_no_email_address_is_refused(client, database, mail
     refused = await client.post("/register", json={"name": "Eve", "email": text})
     accepted = await client.post("/register", json=ADA)
 
-    assert (refused.status, accepted.status) == (422, 200), "the statuses of a bad and a good one"
-    assert "detail" in (refused.json() or {}), "FastAPI's usual {'detail': ...}"
+    assert (refused.status_code, accepted.status_code) == (422, 200), (
+        "the statuses of a bad and a good one"
+    )
+    assert "detail" in refused.json(), "FastAPI's usual {'detail': ...}"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "only the good one is stored"
     assert [mail.to for mail in mail_server.mails] == ["ada@example.com"], (
         "only the good one gets mail"
@@ -157,8 +159,10 @@ async def test_an_address_already_registered_is_refused(client, database, mail_s
     first = await client.post("/register", json=ADA)
     second = await client.post("/register", json={"name": "Another Ada", "email": again})
 
-    assert (first.status, second.status) == (200, 409), "the statuses of the first and the second"
-    assert "detail" in (second.json() or {}), "FastAPI's usual {'detail': ...}"
+    assert (first.status_code, second.status_code) == (200, 409), (
+        "the statuses of the first and the second"
+    )
+    assert "detail" in second.json(), "FastAPI's usual {'detail': ...}"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "there must be no second row"
     assert len(mail_server.mails) == 1, "there must be no second mail"
 
@@ -167,9 +171,9 @@ async def test_an_address_that_the_table_held_before_is_refused(client, database
     """The table knows who is registered, and it outlives the server that wrote to it."""
     database.insert("users", {"name": "Ada", "email": "ada@example.com"})
 
-    exchange = await client.post("/register", json=ADA, crashes=True)
+    response = await client.post("/register", json=ADA, crashes=True)
 
-    assert exchange.status == 409, "the status for an address that is in the table already"
+    assert response.status_code == 409, "the status for an address that is in the table already"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "there must be no second row"
     assert mail_server.mails == [], "there must be no mail"
 
@@ -181,19 +185,19 @@ async def test_of_two_registrations_at_the_same_moment_one_is_refused(
     for step in range(STEPS):
         email = f"ada{step}@example.com"
         body = {"name": "Ada", "email": email}
-        with database.hold_step(step, in_task=False):
-            first = client.begin("POST", "/register", json=body, crashes=True)
-            held = await first.until_held()
-            second = client.begin("POST", "/register", json=body, crashes=True)
-            await client.finish_what_can([first, second])
-        await first.until_finished()
-        await second.until_finished()
+        async with client.in_flight("POST", "/register", json=body, crashes=True) as first:
+            with database.hold_step(step, in_task=False):
+                held = await first.until_held()
+                second = client.begin("POST", "/register", json=body, crashes=True)
+                await client.finish_what_can([first, second])
 
         moment = (
             f"two registrations of one address; the first was held at its statement or commit number {step + 1} "
             "while the second ran through"
         )
-        assert sorted([first.status, second.status]) == [200, 409], f"the statuses of {moment}"
+        assert sorted([first.response.status_code, second.response.status_code]) == [200, 409], (
+            f"the statuses of {moment}"
+        )
         assert len(database.rows("SELECT id FROM users WHERE email = ?", email)) == 1, (
             f"how many rows there are after {moment}"
         )
@@ -207,7 +211,7 @@ async def test_of_two_registrations_at_the_same_moment_one_is_refused(
 async def test_addresses_that_differ_belong_to_different_users(client, database, mail_server):
     """EmailStr keeps the part before the @ as it was typed, and mail goes to the address as it is stored."""
     statuses = [
-        (await client.post("/register", json={"name": "Ada", "email": email})).status
+        (await client.post("/register", json={"name": "Ada", "email": email})).status_code
         for email in ("ada@example.com", "Ada@example.com")
     ]
 

@@ -33,7 +33,7 @@ async def test_the_client_gets_the_number_of_the_order(client):
     first = await client.post("/order-checkout", json=order(tea=2))
     second = await client.post("/order-checkout", json=order("grace", jam=1))
 
-    assert (first.status, second.status) == (200, 200), "the statuses"
+    assert (first.status_code, second.status_code) == (200, 200), "the statuses"
     assert first.json() == {"order_id": 1, "status": "processing"}, "the first response's body"
     assert second.json() == {"order_id": 2, "status": "processing"}, "the second response's body"
 
@@ -48,9 +48,9 @@ async def test_the_number_is_the_orders_own_whatever_the_table_held_before(
         {"id": 7, "customer_email": "linus@example.com"},
     )
 
-    exchange = await client.post("/order-checkout", json=order(tea=2))
+    response = await client.post("/order-checkout", json=order(tea=2))
 
-    number = (exchange.json() or {}).get("order_id")
+    number = response.field("order_id")
     assert database.rows("SELECT id FROM orders WHERE customer_email = 'ada@example.com'") == [
         (number,)
     ], (
@@ -66,7 +66,7 @@ async def test_the_number_is_the_orders_own_whatever_the_table_held_before(
 async def test_the_order_and_its_items_are_committed_before_the_response(client, database):
     """A customer who has the number of an order may ask for it at once."""
     async with client.responded("POST", "/order-checkout", json=order(tea=2, jam=1)) as exchange:
-        number = (exchange.json() or {}).get("order_id")
+        number = exchange.response.field("order_id")
 
         assert database.rows("SELECT id, customer_email FROM orders") == [
             (number, "ada@example.com")
@@ -103,33 +103,31 @@ async def test_the_warehouse_waits_until_the_mail_has_left(
     client, mail_server, warehouse, database
 ):
     """A job starts only when the one before has ended."""
-    with mail_server.hold() as slow_mail:
-        exchange = client.begin("POST", "/order-checkout", json=order(tea=2))
-        await slow_mail.until_reached()
-        await client.give_turns()
+    async with client.in_flight("POST", "/order-checkout", json=order(tea=2)):
+        with mail_server.hold() as slow_mail:
+            await slow_mail.until_reached()
+            await client.give_turns()
 
-        assert warehouse.calls == [], "the warehouse was called while the mail was still under way"
-        assert database.rows(STOCK) == [("jam", 5), ("tea", 10)], (
-            "the stock was changed while the mail was still under way"
-        )
-        slow_mail.release()
-        await exchange.until_finished()
+            assert warehouse.calls == [], (
+                "the warehouse was called while the mail was still under way"
+            )
+            assert database.rows(STOCK) == [("jam", 5), ("tea", 10)], (
+                "the stock was changed while the mail was still under way"
+            )
 
     assert len(warehouse.calls) == 1, "the warehouse must be called in the end"
 
 
 async def test_the_stock_waits_until_the_warehouse_has_answered(client, warehouse, database):
     """A job starts only when the one before has ended."""
-    with warehouse.hold() as slow_call:
-        exchange = client.begin("POST", "/order-checkout", json=order(tea=2))
-        await slow_call.until_reached()
-        await client.give_turns()
+    async with client.in_flight("POST", "/order-checkout", json=order(tea=2)):
+        with warehouse.hold() as slow_call:
+            await slow_call.until_reached()
+            await client.give_turns()
 
-        assert database.rows(STOCK) == [("jam", 5), ("tea", 10)], (
-            "the stock was changed while the warehouse had not yet answered"
-        )
-        slow_call.release()
-        await exchange.until_finished()
+            assert database.rows(STOCK) == [("jam", 5), ("tea", 10)], (
+                "the stock was changed while the warehouse had not yet answered"
+            )
 
     assert database.rows(STOCK) == [("jam", 5), ("tea", 8)], "the stock when all has finished"
 
@@ -194,16 +192,12 @@ async def test_only_what_is_ordered_is_taken_off_the_stock(client, database):
 
 async def test_an_order_held_up_does_not_undo_the_stock_of_another(client, database, warehouse):
     """Between reading a number and writing it back, others write it too."""
-    with warehouse.hold() as slow_call:
-        first = client.begin("POST", "/order-checkout", json=order("ada", tea=2))
-        await slow_call.until_reached()
-        second = await client.begin(
-            "POST", "/order-checkout", json=order("grace", tea=3)
-        ).until_responded()
-        await client.finish_what_can([second])
-        slow_call.release()
-        await first.until_finished()
-        await second.until_finished()
+    async with client.in_flight("POST", "/order-checkout", json=order("ada", tea=2)):
+        with warehouse.hold() as slow_call:
+            await slow_call.until_reached()
+            second = client.begin("POST", "/order-checkout", json=order("grace", tea=3))
+            await second.until_responded()
+            await client.finish_what_can([second])
 
     assert database.rows(STOCK) == [("jam", 5), ("tea", 5)], (
         "of 10 tea, 2 and 3 were ordered; the second order came while the first was held up at the warehouse. "
@@ -215,13 +209,12 @@ async def test_two_orders_at_the_same_moment_both_come_off_the_stock(client, dat
     """Between reading a number and writing it back, others write it too."""
     database.insert("inventory", {"sku": "ink", "quantity": 500}, {"sku": "pen", "quantity": 500})
     for step in range(STEPS):
-        with database.hold_step(step):
-            first = client.begin("POST", "/order-checkout", json=order("ada", ink=2, pen=4))
-            held = await first.until_held()
-            second = client.begin("POST", "/order-checkout", json=order("grace", ink=3, pen=5))
-            await client.finish_what_can([first, second])
-        await first.until_finished()
-        await second.until_finished()
+        ada, grace = order("ada", ink=2, pen=4), order("grace", ink=3, pen=5)
+        async with client.in_flight("POST", "/order-checkout", json=ada) as first:
+            with database.hold_step(step):
+                held = await first.until_held()
+                second = client.begin("POST", "/order-checkout", json=grace)
+                await client.finish_what_can([first, second])
 
         left = 500 - 5 * (step + 1), 500 - 9 * (step + 1)
         assert database.rows("SELECT sku, quantity FROM inventory WHERE sku IN ('ink', 'pen')") == [
@@ -239,16 +232,13 @@ async def test_two_orders_at_the_same_moment_both_come_off_the_stock(client, dat
 async def test_orders_in_flight_do_not_mix(client, database, mail_server, warehouse):
     """Requests overlap on any real server: nothing may be shared between them."""
     names = ["ada", "grace", "linus", "ada"]
-    exchanges = [
+    exchanges = await client.all_responded(
         client.begin("POST", "/order-checkout", json=order(name, tea=1), stop_at_response=True)
         for name in names
-    ]
-    for exchange in exchanges:
-        await exchange.until_responded()
-    for exchange in reversed(exchanges):
-        await exchange.until_finished()
+    )
+    await client.finish(reversed(exchanges))
 
-    numbers = [(exchange.json() or {}).get("order_id") for exchange in exchanges]
+    numbers = [exchange.response.field("order_id") for exchange in exchanges]
     assert sorted(numbers) == [1, 2, 3, 4], "four orders in flight together: their numbers"
     assert sorted((mail.to, mail.body) for mail in mail_server.mails) == sorted(
         (f"{name}@example.com", f"Order {number} confirmed")
@@ -267,15 +257,13 @@ async def test_two_orders_at_the_same_moment_keep_their_numbers_and_items_apart(
     """A number that is counted or looked up, and not given by the database, is soon given twice."""
     for step in range(STEPS):
         ada, grace = order(f"ada{step}", tea=1), order(f"grace{step}", jam=1)
-        with database.hold_step(step, in_task=False):
-            first = client.begin("POST", "/order-checkout", json=ada, crashes=True)
-            held = await first.until_held()
-            second = client.begin("POST", "/order-checkout", json=grace, crashes=True)
-            await client.finish_what_can([first, second])
-        await first.until_finished()
-        await second.until_finished()
+        async with client.in_flight("POST", "/order-checkout", json=ada, crashes=True) as first:
+            with database.hold_step(step, in_task=False):
+                held = await first.until_held()
+                second = client.begin("POST", "/order-checkout", json=grace, crashes=True)
+                await client.finish_what_can([first, second])
 
-        numbers = [(exchange.json() or {}).get("order_id") for exchange in (first, second)]
+        numbers = [exchange.response.field("order_id") for exchange in (first, second)]
         stored = database.rows(
             "SELECT customer_email, orders.id, sku FROM orders LEFT JOIN order_items "
             "ON order_id = orders.id WHERE customer_email LIKE ? ORDER BY 1",
@@ -294,13 +282,11 @@ async def test_two_orders_at_the_same_moment_keep_their_numbers_and_items_apart(
 
 async def test_other_requests_are_answered_while_the_jobs_run(client, mail_server, timeline):
     """The event loop serves everybody: nothing that waits or works may sit on it."""
-    with mail_server.hold() as slow_mail:
-        first = await client.begin("POST", "/order-checkout", json=order(tea=2)).until_responded()
-        await slow_mail.until_reached()
-        second = await client.begin("POST", "/order-checkout", json=order(tea=1)).until_responded()
-        slow_mail.release()
-        await first.until_finished()
-        await second.until_finished()
+    async with client.in_flight("POST", "/order-checkout", json=order(tea=2)) as first:
+        with mail_server.hold() as slow_mail:
+            await first.until_responded()
+            await slow_mail.until_reached()
+            await client.begin("POST", "/order-checkout", json=order(tea=1)).until_responded()
 
     assert timeline.blocked() == [], (
         "a task or a middleware worked on the event loop's thread, where every other request has to wait for it: "
@@ -329,8 +315,10 @@ async def test_an_order_that_makes_no_sense_is_refused(
     refused = await client.post("/order-checkout", json=bad)
     accepted = await client.post("/order-checkout", json=order(tea=2))
 
-    assert (refused.status, accepted.status) == (422, 200), "the statuses of a bad and a good one"
-    assert "detail" in (refused.json() or {}), "FastAPI's usual {'detail': ...}"
+    assert (refused.status_code, accepted.status_code) == (422, 200), (
+        "the statuses of a bad and a good one"
+    )
+    assert "detail" in refused.json(), "FastAPI's usual {'detail': ...}"
     assert len(database.rows("SELECT id FROM orders")) == 1, "only the good one is stored"
     assert len(database.rows(ITEMS)) == 1, "only the good one's items are stored"
     assert (len(mail_server.mails), len(warehouse.calls)) == (1, 1), (

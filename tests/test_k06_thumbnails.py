@@ -58,22 +58,22 @@ def upload(content, name="photo.png", kind="image/png"):
 async def uploaded(client, content, **how):
     """Upload a photo, wait for its tasks, and ask what has become of it."""
     accepted = await client.post("/photos", **upload(content, **how))
-    assert accepted.status == 202, "the status of the upload"
+    assert accepted.status_code == 202, "the status of the upload"
     return await state_of(client, accepted)
 
 
 def another(accepted):
     """An id that nobody was given, in the same shape as one that somebody was."""
-    known = str((accepted.json() or {}).get("photo"))
+    known = str(accepted.field("photo"))
     return known[:-1] + ("1" if known.endswith("0") else "0")
 
 
 async def state_of(client, accepted):
-    number = (accepted.json() or {}).get("photo")
+    number = accepted.field("photo")
     response = await client.get(f"/photos/{number}")
-    assert response.status == 200, f"the status of GET /photos/{number}"
-    state = response.json() or {}
-    missing = sorted({"photo", "status", "thumbnail"}.difference(state))
+    assert response.status_code == 200, f"the status of GET /photos/{number}"
+    state = response.json()
+    missing = sorted({"photo", "status", "thumbnail"}.difference(state or ()))
     assert missing == [], f"GET must say each of these, also where it is null; its body is {state}"
     return state
 
@@ -104,43 +104,41 @@ def check_proportions(made, size):
 
 async def test_the_client_is_told_that_the_photo_is_queued(client):
     """The response is all that the client waits for."""
-    exchange = await client.post("/photos", **upload(photo()))
+    response = await client.post("/photos", **upload(photo()))
 
-    body = exchange.json() or {}
-    assert exchange.status == 202, "the response's status: accepted, not done"
-    assert body.get("status") == "queued", "the response's `status`"
-    assert body.get("photo"), "the response's `photo` must be an id"
+    assert response.status_code == 202, "the response's status: accepted, not done"
+    assert response.field("status") == "queued", "the response's `status`"
+    assert response.field("photo"), "the response's `photo` must be an id"
 
 
 async def test_the_thumbnail_is_made_only_after_the_response(client, disk, timeline):
     """A client that has uploaded one photo wants to go on with the next."""
     async with client.responded("POST", "/photos", **upload(photo())) as exchange:
-        state = await state_of(client, exchange)
+        state = await state_of(client, exchange.response)
         assert timeline.of("decode") == [], "the photo was decoded before the response"
-        assert disk.files() == [] or not any("thumbnails/" in f for f in disk.files()), (
+        assert [file for file in disk.files() if "thumbnails/" in file] == [], (
             "the thumbnail was there before the response"
         )
         assert said_of(state) == QUEUED, (
             "what GET /photos/{id} says between the response and the task"
         )
 
-    thumbnail(disk, await state_of(client, exchange))
+    thumbnail(disk, await state_of(client, exchange.response))
 
 
 async def test_a_photo_is_queued_until_its_thumbnail_is_there(client, disk, steps):
     """A client that reads `done` fetches the thumbnail at once."""
-    exchange = client.begin("POST", "/photos", **upload(photo()), stop_at_response=True)
-    await exchange.until_responded()
-    async for step in steps.of(exchange):
-        state = await state_of(client, exchange)
-        if state.get("status") == "done":
-            thumbnail(disk, state)
-        else:
-            assert said_of(state) == QUEUED, (
-                f"what GET /photos/{{id}} says while the photo is being worked on, just before {step}"
-            )
+    async with client.responded("POST", "/photos", **upload(photo())) as exchange:
+        async for step in steps.of(exchange):
+            state = await state_of(client, exchange.response)
+            if state.get("status") == "done":
+                thumbnail(disk, state)
+            else:
+                assert said_of(state) == QUEUED, (
+                    f"what GET /photos/{{id}} says while the photo is being worked on, just before {step}"
+                )
 
-    thumbnail(disk, await state_of(client, exchange))
+    thumbnail(disk, await state_of(client, exchange.response))
 
 
 async def test_each_upload_has_an_id_of_its_own(client, clock, disk):
@@ -159,16 +157,14 @@ async def test_each_upload_has_an_id_of_its_own(client, clock, disk):
 async def test_photos_in_flight_do_not_mix(client, disk):
     """Requests overlap on any real server: nothing may be shared between them."""
     sizes = [(400, 200), (200, 400), (300, 300)]
-    exchanges = [
+    exchanges = await client.all_responded(
         client.begin("POST", "/photos", **upload(photo(size)), stop_at_response=True)
         for size in sizes
-    ]
-    for exchange in exchanges:
-        await exchange.until_responded()
-    for exchange in reversed(exchanges):
-        await exchange.until_finished()
+    )
+    await client.finish(reversed(exchanges))
 
-    made = [thumbnail(disk, await state_of(client, exchange)).size for exchange in exchanges]
+    states = [await state_of(client, exchange.response) for exchange in exchanges]
+    made = [thumbnail(disk, state).size for state in states]
     assert [shape(*size) for size in made] == ["wide", "tall", "square"], (
         f"a wide, a tall and a square photo in flight together; their thumbnails are {made}"
     )
@@ -280,15 +276,14 @@ async def test_other_requests_are_answered_while_a_photo_is_decoded(
     client, image_decoder, timeline
 ):
     """A large photo takes a second of work, and everybody would wait for it."""
-    with image_decoder.hold() as large_photo:
-        first = await client.begin("POST", "/photos", **upload(photo())).until_responded()
-        await large_photo.until_reached()
-        second = await client.begin("GET", f"/photos/{another(first)}").until_responded()
-        large_photo.release()
-        await first.until_finished()
-        await second.until_finished()
+    async with client.in_flight("POST", "/photos", **upload(photo())) as first:
+        with image_decoder.hold() as large_photo:
+            await first.until_responded()
+            await large_photo.until_reached()
+            unknown = another(first.response)
+            second = await client.begin("GET", f"/photos/{unknown}").until_responded()
 
-    assert (first.status, second.status) == (202, 404), "the statuses"
+    assert (first.response.status_code, second.response.status_code) == (202, 404), "the statuses"
     assert timeline.blocked() == [], (
         "work on images or files was done on the event loop's thread: let a `def` task do it, "
         "or `await run_in_threadpool(...)`"
@@ -350,10 +345,10 @@ async def test_a_form_without_a_file_is_refused(client, disk, content):
     after = disk.files()
     accepted = await client.post("/photos", **upload(photo()))
 
-    body = refused.json() or {}
-    assert accepted.status == 202, "the status of a form with a photo as `file`"
-    assert 400 <= refused.status < 500, (
-        f"a form without `file` must be refused with a 4xx, and the response is {refused.status}"
+    body = refused.json()
+    assert accepted.status_code == 202, "the status of a form with a photo as `file`"
+    assert 400 <= refused.status_code < 500, (
+        f"a form without `file` must be refused with a 4xx, and the response is {refused.status_code}"
     )
     assert "detail" in body, f"FastAPI's usual {{'detail': ...}}, and the body is {body}"
     assert "photo" not in body, f"nothing may be queued for it, and the body is {body}"
@@ -396,9 +391,9 @@ async def test_an_unknown_photo_is_not_found(client):
     accepted = await client.post("/photos", **upload(photo()))
     unknown = await client.get(f"/photos/{another(accepted)}")
 
-    assert accepted.status == 202, "the status of an upload"
-    assert unknown.status == 404, "the status of GET for an id that nobody was given"
-    assert "detail" in (unknown.json() or {}), "FastAPI's usual {'detail': ...}"
+    assert accepted.status_code == 202, "the status of an upload"
+    assert unknown.status_code == 404, "the status of GET for an id that nobody was given"
+    assert "detail" in unknown.json(), "FastAPI's usual {'detail': ...}"
 
 
 def corners(image, mode="RGB"):

@@ -2,10 +2,12 @@
 
 import csv
 import io
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+
+from dojo.specs import time_of
 
 HEADER = ["sku", "quantity", "revenue_cents"]
 
@@ -19,19 +21,18 @@ def orders(kata, database):
     database.insert("orders", sold("tea", 2, 250), sold("jam", 1, 400), sold("tea", 3, 300))
 
 
-async def requested(client, month="2026-01", **options):
-    """Begin to make a report, up to its response; the exchange, and the report's address."""
-    exchange = client.begin("POST", "/reports", json={"month": month}, **options)
-    await exchange.until_responded()
-    assert exchange.status == 202, f"the status of POST /reports for {month}"
-    return exchange, f"/reports/{(exchange.json() or {}).get('report_id')}"
+JANUARY = {"month": "2026-01"}
+
+
+def url_of(response):
+    """The address of a report that was requested."""
+    assert response.status_code == 202, "the status of POST /reports"
+    return f"/reports/{response.field('report_id')}"
 
 
 async def finished(client, month="2026-01"):
     """Make a report to its end; its address."""
-    exchange, url = await requested(client, month)
-    await exchange.until_finished()
-    return url
+    return url_of(await client.post("/reports", json={"month": month}))
 
 
 async def rows_of(client, url):
@@ -40,8 +41,8 @@ async def rows_of(client, url):
 
 
 def rows_in(file):
-    assert file.status == 200, "the status of GET /reports/{id}/file of a report that is done"
-    text = file.body.decode("utf-8", "replace")
+    assert file.status_code == 200, "the status of GET /reports/{id}/file of a report that is done"
+    text = file.content.decode("utf-8", "replace")
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
@@ -52,13 +53,13 @@ async def skus_of(client, url):
 
 async def state_of(client, url):
     """What GET says of a report."""
-    body = (await client.get(url)).json() or {}
+    body = (await client.get(url)).json()
     check_complete(body)
     return body
 
 
 def check_complete(body):
-    missing = sorted({"report_id", "status", "requested_at", "finished_at"}.difference(body))
+    missing = sorted({"report_id", "status", "requested_at", "finished_at"}.difference(body or ()))
     assert missing == [], f"GET must say each of these, also where it is null; its body is {body}"
 
 
@@ -68,54 +69,55 @@ async def status_of(client, url):
 
 async def test_the_client_is_told_where_to_look(client):
     """Accepted is not done: the client gets an address to come back to."""
-    exchange = await client.post("/reports", json={"month": "2026-01"})
+    response = await client.post("/reports", json=JANUARY)
 
-    body = exchange.json() or {}
-    assert exchange.status == 202, "the response's status: accepted, not done"
-    assert body.get("status") == "queued", "the response's `status`"
-    assert body.get("report_id"), "the response's `report_id` must be an id"
-    assert urlsplit(exchange.headers.get("location", "")).path == f"/reports/{body['report_id']}", (
+    assert response.status_code == 202, "the response's status: accepted, not done"
+    assert response.field("status") == "queued", "the response's `status`"
+    assert response.field("report_id"), "the response's `report_id` must be an id"
+    assert urlsplit(response.headers.get("location", "")).path == url_of(response), (
         "the header Location must be /reports/{id}"
     )
 
 
 async def test_the_report_is_made_only_after_the_response(client, timeline):
     """A report that takes a minute must not keep the client waiting for a minute."""
-    await client.post("/reports", json={"month": "2026-01"})
+    await client.post("/reports", json=JANUARY)
 
     assert timeline.order("response", "query orders") == ["response", "query orders"]
 
 
 async def test_a_report_is_queued_until_its_task_begins(client):
     """Many may stand in the queue, and each client can see that its report is one of them."""
-    async with client.responded("POST", "/reports", json={"month": "2026-01"}) as exchange:
-        url = f"/reports/{(exchange.json() or {}).get('report_id')}"
+    async with client.responded("POST", "/reports", json=JANUARY) as exchange:
+        url = url_of(exchange.response)
         response = await client.get(url)
         file = await client.get(f"{url}/file")
 
-    body = response.json() or {}
-    assert response.status == 200, "the status of GET /reports/{id} between response and task"
+    body = response.json()
+    assert response.status_code == 200, "the status of GET /reports/{id} between response and task"
     assert (body.get("status"), body.get("finished_at")) == ("queued", None), (
         f"(status, finished_at) between the response and the task; the body is {body}"
     )
-    assert file.status == 409, "the status of the file of a report that is queued"
+    assert file.status_code == 409, "the status of the file of a report that is queued"
 
 
 async def test_a_client_that_asks_meanwhile_is_told_running(client, database):
     """A client that waits wants to know that somebody is working on it."""
-    with database.hold_queries("orders") as slow_query:
-        exchange, url = await requested(client)
-        await slow_query.until_reached()
-        meanwhile = await client.begin("GET", url).until_responded()
-        file = await client.begin("GET", f"{url}/file").until_responded()
-        slow_query.release()
-        await exchange.until_finished()
+    async with client.in_flight("POST", "/reports", json=JANUARY) as exchange:
+        with database.hold_queries("orders") as slow_query:
+            await exchange.until_responded()
+            url = url_of(exchange.response)
+            await slow_query.until_reached()
+            meanwhile = await client.begin("GET", url).until_responded()
+            file = await client.begin("GET", f"{url}/file").until_responded()
 
-    body = meanwhile.json() or {}
-    assert body.get("status") == "running", "the status while the report is being made"
+    body = meanwhile.response.json()
+    assert meanwhile.response.field("status") == "running", (
+        "the status while the report is being made"
+    )
     check_complete(body)
     assert body["finished_at"] is None, "a report that runs has not finished: null"
-    assert file.status == 409, "the status of the file while the report is being made"
+    assert file.response.status_code == 409, "the status of the file while the report is being made"
 
 
 async def test_a_finished_report_says_so(client):
@@ -123,8 +125,10 @@ async def test_a_finished_report_says_so(client):
     url = await finished(client)
     response = await client.get(url)
 
-    body = response.json() or {}
-    assert (response.status, body.get("status")) == (200, "done"), "(HTTP status, report's status)"
+    body = response.json()
+    assert (response.status_code, body.get("status")) == (200, "done"), (
+        "(HTTP status, report's status)"
+    )
     assert f"/reports/{body.get('report_id')}" == url, "the report's id"
     assert await rows_of(client, url) == await rows_of(client, url), "the file, fetched twice"
 
@@ -133,21 +137,19 @@ async def test_the_times_say_when_it_was_requested_and_when_it_finished(client, 
     """How long reports take, the time in the queue included, is the first thing that anybody
     asks."""
     start = clock.now
-    exchange, url = await requested(client, stop_at_response=True)
-    clock.tick(30)
-    with database.hold_queries("orders") as slow_query:
-        exchange.release()
-        await slow_query.until_reached()
-        clock.tick(90)
-        slow_query.release()
-        await exchange.until_finished()
+    async with client.responded("POST", "/reports", json=JANUARY) as exchange:
+        clock.tick(30)
+        with database.hold_queries("orders") as slow_query:
+            exchange.release()
+            await slow_query.until_reached()
+            clock.tick(90)
     clock.tick(60)
-    body = await state_of(client, url)
+    body = await state_of(client, url_of(exchange.response))
 
-    assert str(moment(body.get("requested_at"))) == str(start), (
+    assert str(time_of(body.get("requested_at"))) == str(start), (
         "requested_at, ISO 8601 with an offset: when POST /reports came, 30 s before its task began"
     )
-    assert str(moment(body.get("finished_at"))) == str(start + timedelta(seconds=120)), (
+    assert str(time_of(body.get("finished_at"))) == str(start + timedelta(seconds=120)), (
         "finished_at, ISO 8601 with an offset: the report was made 120 s after it was requested"
     )
 
@@ -320,7 +322,7 @@ async def test_a_report_that_fails_says_so(client, database, error):
     file = await client.get(f"{url}/file")
 
     check_failed(body, "its query of the orders failed (made so by this spec)")
-    assert file.status == 409, "the status of the file of a report that is not done"
+    assert file.status_code == 409, "the status of the file of a report that is not done"
 
     database.heal()
     assert await status_of(client, await finished(client)) == "done", "the next report"
@@ -336,7 +338,7 @@ async def test_a_report_that_cannot_be_written_is_failed(client, disk):
 
     if refused:
         check_failed(body, "the disk was full (made so by this spec) when its file was written")
-        assert file.status == 409, "the status of the file of a report that is not done"
+        assert file.status_code == 409, "the status of the file of a report that is not done"
     else:  # a report that is kept in memory or in the database needs no space on the disk
         assert body.get("status") == "done", "the status of a report that writes no file"
 
@@ -344,22 +346,23 @@ async def test_a_report_that_cannot_be_written_is_failed(client, disk):
 async def test_a_report_that_fails_has_a_time_when_it_says_so(client, database, steps):
     """A status and its time are one thing: no client may see the one without the other."""
     database.fail_queries("orders")
-    exchange, url = await requested(client, stop_at_response=True)
-    async for step in steps.of(exchange):
-        body = await state_of(client, url)
-        if body.get("status") == "failed":
-            check_failed(body, f"its query failed (made so by this spec), just before {step}")
-        else:
-            assert body.get("status") in ("queued", "running"), (
-                f"the status of a report that is about to fail, just before {step}"
-            )
+    async with client.responded("POST", "/reports", json=JANUARY) as exchange:
+        url = url_of(exchange.response)
+        async for step in steps.of(exchange):
+            body = await state_of(client, url)
+            if body.get("status") == "failed":
+                check_failed(body, f"its query failed (made so by this spec), just before {step}")
+            else:
+                assert body.get("status") in ("queued", "running"), (
+                    f"the status of a report that is about to fail, just before {step}"
+                )
 
     check_failed(await state_of(client, url), "its query failed (made so by this spec)")
 
 
 def check_failed(body, why):
     assert body.get("status") == "failed", f"the status of a report where {why}"
-    assert isinstance(moment(body.get("finished_at")), datetime), (
+    assert isinstance(time_of(body.get("finished_at")), datetime), (
         "a report that failed has finished: finished_at must be ISO 8601 with an offset, "
         f"and the body is {body}"
     )
@@ -385,28 +388,35 @@ async def test_a_report_is_done_when_its_file_is_whole_and_not_before(
 ):
     """Half a report looks like a bad month. Here a client asks before each step of the task."""
     database.insert("orders", *(sold(f"sku {number:04}") for number in range(900)))
-    exchange, url = await requested(client, stop_at_response=True)
-    async for step in steps.of(exchange):
-        state = await client.begin("GET", url).until_responded()
-        file = await client.begin("GET", f"{url}/file", crashes=True).until_responded()
-        body = state.json() or {}
-        if body.get("status") == "done":
-            served = f"{len(rows_in(file))} lines" if file.status == 200 else f"a {file.status}"
-            assert served == "903 lines", (
-                f"the report says `done` just before {step}, and its file is not whole yet: "
-                "what GET /reports/{id}/file responds"
-            )
-            continue
-        assert file.status == 409, f"the status of the file while it is made, just before {step}"
-        made = timeline.of("query orders") != []
-        assert body.get("status") in (["running"] if made else ["queued", "running"]), (
-            f"the status of a report that is being made, just before {step}"
-        )
-        assert body.get("finished_at") is None, (
-            f"a report that runs has not finished, just before {step}: null"
-        )
+    async with client.responded("POST", "/reports", json=JANUARY) as exchange:
+        url = url_of(exchange.response)
+        async for step in steps.of(exchange):
+            state = (await client.begin("GET", url).until_responded()).response
+            other = client.begin("GET", f"{url}/file", crashes=True)
+            file = (await other.until_responded()).response
+            check_step(state.json(), file, step, timeline)
 
     assert len(await rows_of(client, url)) == 903, "the lines of the file when it is done"
+
+
+def check_step(body, file, step, timeline):
+    if body.get("status") == "done":
+        served = (
+            f"{len(rows_in(file))} lines" if file.status_code == 200 else f"a {file.status_code}"
+        )
+        assert served == "903 lines", (
+            f"the report says `done` just before {step}, and its file is not whole yet: "
+            "what GET /reports/{id}/file responds"
+        )
+        return
+    assert file.status_code == 409, f"the status of the file while it is made, just before {step}"
+    made = timeline.of("query orders") != []
+    assert body.get("status") in (["running"] if made else ["queued", "running"]), (
+        f"the status of a report that is being made, just before {step}"
+    )
+    assert body.get("finished_at") is None, (
+        f"a report that runs has not finished, just before {step}: null"
+    )
 
 
 MONTHS = ["2026-01", "2026-09", "2026-10", "2026-11", "2026-12", "1999-02", "2100-08"]
@@ -441,16 +451,18 @@ NO_MONTHS = [
 async def test_a_month_that_is_not_yyyy_mm_is_refused(client, database, disk, timeline):
     """A request that is refused must not leave a report. (Some of these have digits of other alphabets.)"""
     before = contents_of(database), disk.files()
-    statuses = {}
-    for month in NO_MONTHS:
-        refused = await client.post("/reports", json={"month": month})
-        statuses[month] = refused.status
-        assert refused.status != 422 or "detail" in (refused.json() or {}), (
-            f"FastAPI's usual {{'detail': ...}} for {month!r}, and the body is {refused.json()}"
-        )
+    responses = {month: await client.post("/reports", json={"month": month}) for month in NO_MONTHS}
 
-    accepted = {month: status for month, status in statuses.items() if status != 422}
+    accepted = {
+        month: response.status_code
+        for month, response in responses.items()
+        if int(response.status_code) != 422
+    }
     assert accepted == {}, "the statuses of what is not YYYY-MM, and must be a 422"
+    for month, response in responses.items():
+        assert "detail" in response.json(), (
+            f"FastAPI's usual {{'detail': ...}} for {month!r}, and the body is {response.json()}"
+        )
     assert timeline.of("query orders") == [], "no report may be made of it"
     assert (contents_of(database), disk.files()) == before, "nothing may be stored of it"
 
@@ -459,7 +471,7 @@ async def test_every_month_is_accepted(client):
     """From 01 to 12, in any year."""
     statuses = {}
     for month in MONTHS:
-        statuses[month] = (await client.post("/reports", json={"month": month})).status
+        statuses[month] = (await client.post("/reports", json={"month": month})).status_code
 
     refused = {month: status for month, status in statuses.items() if status != 202}
     assert refused == {}, "the statuses of what is a month, and must be a 202"
@@ -478,27 +490,28 @@ async def test_an_unknown_report_is_not_found(client):
     urls = (known, unknown, f"{unknown}/file")
     responses = [await client.get(url) for url in urls]
 
-    assert [response.status for response in responses] == [200, 404, 404], (
+    assert [response.status_code for response in responses] == [200, 404, 404], (
         "the statuses of a known report, an unknown one, and its file"
     )
     for response in responses[1:]:
-        assert "detail" in (response.json() or {}), (
-            f"FastAPI's usual {{'detail': ...}} with a 404, and the body is {response.body!r}"
+        assert "detail" in response.json(), (
+            f"FastAPI's usual {{'detail': ...}} with a 404, and the body is {response.content!r}"
         )
 
 
 async def test_reports_in_flight_do_not_mix(client, database):
     """Requests overlap on any real server: nothing may be shared between them."""
     database.insert("orders", sold("cocoa", at="2026-02-10T12:00:00+00:00"))
-    with database.hold_queries("orders") as slow_query:
-        january, january_url = await requested(client, "2026-01")
-        await slow_query.until_reached()
-        february, february_url = await requested(client, "2026-02")
-        await client.finish_what_can([january, february])
-        states = [await status_of(client, url) for url in (january_url, february_url)]
-        slow_query.release()
-        await january.until_finished()
-        await february.until_finished()
+    async with client.in_flight("POST", "/reports", json=JANUARY) as january:
+        with database.hold_queries("orders") as slow_query:
+            await january.until_responded()
+            january_url = url_of(january.response)
+            await slow_query.until_reached()
+            february = client.begin("POST", "/reports", json={"month": "2026-02"})
+            await february.until_responded()
+            february_url = url_of(february.response)
+            await client.finish_what_can([january, february])
+            states = [await status_of(client, url) for url in (january_url, february_url)]
 
     assert january_url != february_url, "each report must have an id of its own"
     assert states[0] == "running", "the status of January, which was held up"
@@ -530,12 +543,3 @@ async def test_a_report_does_not_hold_up_the_event_loop(client, timeline):
         "work was done on the event loop's thread: let a `def` task do it, "
         "or `await run_in_threadpool(...)`"
     )
-
-
-def moment(text):
-    """The time in UTC that a text says, or the text where it says none."""
-    try:
-        time = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return text
-    return time.astimezone(timezone.utc) if time.tzinfo else f"{text} without an offset"

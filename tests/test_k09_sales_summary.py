@@ -4,6 +4,8 @@ from datetime import datetime
 
 import pytest
 
+from dojo.specs import time_of
+
 
 def sold(sku, quantity=1, price=100):
     at = "2026-01-15T12:00:00+00:00"
@@ -27,9 +29,11 @@ def orders(kata, database):
 
 async def refreshed(client):
     """Refresh the summary, to the end of the task."""
-    exchange = await client.post("/summary/refresh")
-    assert (exchange.status, exchange.json()) == (202, {"status": "refreshing"}), "the response"
-    return exchange
+    response = await client.post("/summary/refresh")
+    assert (response.status_code, response.json()) == (202, {"status": "refreshing"}), (
+        "the response"
+    )
+    return response.exchange
 
 
 async def summary(client):
@@ -39,18 +43,20 @@ async def summary(client):
 
 async def shown(client):
     """The whole summary, its rows by sku."""
-    response = await client.begin("GET", "/summary").until_responded()
-    assert response.status == 200, f"the status of GET /summary, whose body is {response.body!r}"
-    body = response.json() or {}
-    return {**body, "rows": sorted(body.get("rows") or [], key=lambda row: row.get("sku", ""))}
+    response = (await client.begin("GET", "/summary").until_responded()).response
+    assert response.status_code == 200, (
+        f"the status of GET /summary, whose body is {response.content!r}"
+    )
+    rows = response.field("rows") or []
+    return {**response.json(), "rows": sorted(rows, key=lambda row: row.get("sku", ""))}
 
 
 async def test_the_client_is_told_that_it_is_refreshing(client):
     """The response is all that the client waits for."""
-    exchange = await client.post("/summary/refresh")
+    response = await client.post("/summary/refresh")
 
-    assert exchange.status == 202, "the response's status: accepted, not done"
-    assert exchange.json() == {"status": "refreshing"}, "the response's body"
+    assert response.status_code == 202, "the response's status: accepted, not done"
+    assert response.json() == {"status": "refreshing"}, "the response's body"
 
 
 async def test_the_query_runs_only_after_the_response(client, timeline):
@@ -87,16 +93,17 @@ async def test_each_sku_has_a_row_even_one_that_has_earned_nothing(client, datab
 async def test_before_the_first_refresh_there_is_no_summary(client, database):
     """Nothing known is not the same as nothing sold."""
     before = await client.get("/summary")
-    with database.hold_queries("orders") as slow_query:
-        first = await client.begin("POST", "/summary/refresh").until_responded()
-        await slow_query.until_reached()
-        during = await client.begin("GET", "/summary").until_responded()
-        slow_query.release()
-        await first.until_finished()
+    async with client.in_flight("POST", "/summary/refresh") as refresh:
+        with database.hold_queries("orders") as slow_query:
+            await refresh.until_responded()
+            await slow_query.until_reached()
+            during = await client.begin("GET", "/summary").until_responded()
 
-    assert before.status == 404, "the status of GET /summary before the first refresh"
-    assert "detail" in (before.json() or {}), "FastAPI's usual {'detail': ...}"
-    assert during.status == 404, "the status while the first refresh runs: there is no summary yet"
+    assert before.status_code == 404, "the status of GET /summary before the first refresh"
+    assert "detail" in before.json(), "FastAPI's usual {'detail': ...}"
+    assert during.response.status_code == 404, (
+        "the status while the first refresh runs: there is no summary yet"
+    )
     assert await summary(client) == [JAM, TEA], "the rows after it"
 
 
@@ -116,11 +123,11 @@ async def test_readers_see_the_last_whole_summary_until_the_new_one_is(client, c
         old = await shown(client)
         clock.tick(60)
         database.insert("orders", sold("cocoa"), sold("tea", 0))
-        with database.hold_step(step):
-            refresh = await client.begin("POST", "/summary/refresh").until_responded()
-            held = await refresh.until_held()
-            during = await shown(client)
-        await refresh.until_finished()
+        async with client.in_flight("POST", "/summary/refresh") as refresh:
+            with database.hold_step(step):
+                await refresh.until_responded()
+                held = await refresh.until_held()
+                during = await shown(client)
         new = await shown(client)
 
         assert during in (old, new), (
@@ -139,14 +146,13 @@ async def test_readers_see_the_last_whole_summary_until_the_new_one_is(client, c
 async def test_readers_are_answered_while_the_query_runs(client, database, timeline):
     """A heavy query is work that blocks: it belongs in a worker thread."""
     await refreshed(client)
-    with database.hold_queries("orders") as slow_query:
-        refresh = await client.begin("POST", "/summary/refresh").until_responded()
-        await slow_query.until_reached()
-        reader = await client.begin("GET", "/summary").until_responded()
-        slow_query.release()
-        await refresh.until_finished()
+    async with client.in_flight("POST", "/summary/refresh") as refresh:
+        with database.hold_queries("orders") as slow_query:
+            await refresh.until_responded()
+            await slow_query.until_reached()
+            reader = await client.begin("GET", "/summary").until_responded()
 
-    assert reader.status == 200, "the status of GET /summary while the query runs"
+    assert reader.response.status_code == 200, "the status of GET /summary while the query runs"
     assert timeline.blocked() == [], (
         "the query ran on the event loop's thread: let a `def` task do it, "
         "or `await run_in_threadpool(...)`"
@@ -156,21 +162,20 @@ async def test_readers_are_answered_while_the_query_runs(client, database, timel
 async def test_the_time_is_when_it_was_refreshed(client, clock, database):
     """Whoever reads a summary wants to know how old it is."""
     start = clock.now
-    with database.hold_queries("orders") as slow_query:
-        refresh = await client.begin("POST", "/summary/refresh").until_responded()
-        await slow_query.until_reached()
-        clock.tick(60)
-        slow_query.release()
-        await refresh.until_finished()
+    async with client.in_flight("POST", "/summary/refresh") as refresh:
+        with database.hold_queries("orders") as slow_query:
+            await refresh.until_responded()
+            await slow_query.until_reached()
+            clock.tick(60)
     end = clock.now
     times = []
     for _ in range(2):
         clock.tick(600)
-        times.append(((await client.get("/summary")).json() or {}).get("refreshed_at"))
+        times.append((await client.get("/summary")).field("refreshed_at"))
 
     assert times[0] == times[1], "refreshed_at of one summary, read twice with 600 s between"
-    assert isinstance(moment(times[0]), datetime), f"ISO 8601 with an offset, and not {times[0]!r}"
-    assert start <= moment(times[0]) <= end, (
+    assert isinstance(time_of(times[0]), datetime), f"ISO 8601 with an offset, and not {times[0]!r}"
+    assert start <= time_of(times[0]) <= end, (
         f"refreshed_at, which must lie between the start of the refresh, {start}, and its end, {end}"
     )
 
@@ -178,18 +183,19 @@ async def test_the_time_is_when_it_was_refreshed(client, clock, database):
 async def test_the_old_time_goes_with_the_old_rows(client, clock, database):
     """A fresh date on old numbers is a lie."""
     await refreshed(client)
-    old = (await client.get("/summary")).json()
+    old = await client.get("/summary")
     clock.tick(600)
-    with database.hold_queries("orders") as slow_query:
-        refresh = await client.begin("POST", "/summary/refresh").until_responded()
-        await slow_query.until_reached()
-        during = (await client.begin("GET", "/summary").until_responded()).json()
-        slow_query.release()
-        await refresh.until_finished()
-    new = (await client.get("/summary")).json()
+    async with client.in_flight("POST", "/summary/refresh") as refresh:
+        with database.hold_queries("orders") as slow_query:
+            await refresh.until_responded()
+            await slow_query.until_reached()
+            during = await client.begin("GET", "/summary").until_responded()
+    new = await client.get("/summary")
 
-    assert during == old, "while a refresh runs, the last summary stays as it was, time included"
-    assert (new or {}).get("refreshed_at") != (old or {}).get("refreshed_at"), (
+    assert during.response.json() == old.json(), (
+        "while a refresh runs, the last summary stays as it was, time included"
+    )
+    assert new.field("refreshed_at") != old.field("refreshed_at"), (
         "refreshed_at after the second refresh, 600 s later"
     )
 
@@ -239,7 +245,7 @@ async def test_a_first_refresh_that_fails_leaves_no_summary(client, database):
     database.fail_queries("orders")
     await refreshed(client)
 
-    assert (await client.get("/summary")).status == 404, "there has never been a whole summary"
+    assert (await client.get("/summary")).status_code == 404, "there has never been a whole summary"
 
 
 EXCHANGE_EVENTS = pytest.mark.parametrize("moment", ["a statement or commit", "a sleep"])
@@ -257,24 +263,25 @@ def holds_at(moment, clock, database, **which):
 async def test_a_refresh_beside_another_is_not_begun(client, clock, database, timeline, moment):
     """Ten impatient people must not make ten heavy queries."""
     for hold in holds_at(moment, clock, database):
-        with hold:
-            first = client.begin("POST", "/summary/refresh")
-            if not await first.until_held():
-                break
-            runs = first.responded
-            second = client.begin("POST", "/summary/refresh")
-            await client.finish_what_can([first, second])
-            meanwhile = runs and second.responded
-            queried = queries_by(second, timeline)
-        await first.until_finished()
-        await second.until_finished()
+        async with client.in_flight("POST", "/summary/refresh") as first:
+            with hold:
+                if not await first.until_held():
+                    break
+                runs = first.responded
+                second = client.begin("POST", "/summary/refresh")
+                await client.finish_what_can([first, second])
+                meanwhile = runs and second.responded
+                queried = queries_by(second, timeline)
 
         assert not (runs and queried), (
             f"a second refresh queried orders while the first one was held at {hold.what}"
         )
         # One that keeps its state in the database may have to wait for what the first has locked.
         if meanwhile:
-            assert (second.status, second.json()) == (202, {"status": "already refreshing"}), (
+            assert (second.response.status_code, second.response.json()) == (
+                202,
+                {"status": "already refreshing"},
+            ), (
                 "the response to a refresh that was asked for while one ran: "
                 f"the first was held at {hold.what}"
             )
@@ -292,20 +299,20 @@ async def test_of_two_refreshes_at_the_same_moment_one_is_accepted(
         else holds_at(moment, clock, database, in_task=False)
     )
     for hold in holds:
-        with database.hold_queries("orders", limit=2):
-            with hold:
-                first = client.begin("POST", "/summary/refresh")
-                await first.until_held()
-                second = client.begin("POST", "/summary/refresh")
+        async with client.in_flight("POST", "/summary/refresh") as first:
+            with database.hold_queries("orders", limit=2):
+                with hold:
+                    await first.until_held()
+                    second = client.begin("POST", "/summary/refresh")
+                    await client.finish_what_can([first, second])
                 await client.finish_what_can([first, second])
-            await client.finish_what_can([first, second])
-            accepted = [
-                exchange.number
-                for exchange in (first, second)
-                if exchange.json() == {"status": "refreshing"} and not exchange.finished
-            ]
-        await first.until_finished()
-        await second.until_finished()
+                accepted = [
+                    exchange.number
+                    for exchange in (first, second)
+                    if exchange.responded
+                    and exchange.response.json() == {"status": "refreshing"}
+                    and not exchange.finished
+                ]
 
         assert len(accepted) <= 1, (
             "two requests were told `refreshing`, and neither of the two refreshes had ended: "
@@ -326,7 +333,7 @@ async def test_a_refresh_counts_from_its_response_on(client, timeline):
         )
 
     await second.until_finished()
-    assert second.json() == {"status": "already refreshing"}, (
+    assert second.response.json() == {"status": "already refreshing"}, (
         "the response to a refresh that is asked for when one has been accepted and has not begun"
     )
     assert queries_by(second, timeline) == 0, "only the first may query orders"
@@ -336,12 +343,3 @@ async def test_a_refresh_counts_from_its_response_on(client, timeline):
 def queries_by(exchange, timeline):
     """How often an exchange has queried `orders`."""
     return sum(e.exchange == exchange.number for e in timeline if e.is_a("query orders"))
-
-
-def moment(text):
-    """The time that a text says, or the text where it says none."""
-    try:
-        time = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return text
-    return time if time.tzinfo else f"{text} without an offset"

@@ -27,7 +27,8 @@ from dojo.harness import (
     tasks,
     timeline,
 )
-from dojo.harness.exchange import App, Client
+from dojo.harness.asgi import App
+from dojo.harness.client import Client
 from dojo.harness.lifespan import running
 from dojo.observers import files, images, sql
 from dojo.observers.logs import Logs, logging_observed

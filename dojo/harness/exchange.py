@@ -1,137 +1,59 @@
-"""The exchange: one request and its response, driven at the ASGI level, with two moments.
+"""The exchange: one request and its response, driven at the ASGI level, with two events.
 
-*Responded* is when the last byte of the body has been handed to `send`; *finished* is when the app
-callable has returned. Between them background tasks run. The driver is as strict as uvicorn is:
-`receive` says `http.disconnect` once the response is complete, and `send` refuses messages that
-make no sense. Before an exchange counts as responded, `send` gives everything that the app has
-started by itself the chance to run, so that a race is lost where a spec looks.
-
-The protocol is https://asgi.readthedocs.io/en/latest/specs/www.html, version 2.3 as uvicorn
-speaks it.
+*Responded*: the app has handed the last byte of the body to `send`. *Finished*: the app callable
+has returned. Background tasks run between the two. The exchange is as strict as uvicorn is:
+`receive` returns `http.disconnect` once the response is complete, and `send` refuses messages that
+make no sense. Before an exchange counts as responded, `send` lets everything that the app has
+started by itself run, so that a race is lost where a spec looks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import httpx
 
 from dojo.harness import spawned
-from dojo.harness.current import ExchangeState, here, task_works_for
+from dojo.harness.asgi import App, Message, Scope, record_exchange
+from dojo.harness.current import ExchangeState
 from dojo.harness.holds import SECONDS, held, standing, until
+from dojo.harness.response import Response
 from dojo.harness.running import where_it_is
 from dojo.harness.time_limit import DidNotEndError
-from dojo.harness.timeline import Timeline
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-PATIENCE = 0.4
-
-
-async def _at_once() -> None:
-    """What a server does between the response and the tasks: nothing."""
-
-
-async def record_exchange(
-    app: App,
-    state: ExchangeState,
-    timeline: Timeline,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    at_response: Callable[[], Awaitable[object]] = _at_once,
-) -> None:
-    """Run one exchange of `app` under any server, noting its events on the timeline.
-
-    `at_response` is awaited between the response and what comes after it.
-    """
-    token = here.set(state)
-    task_works_for(asyncio.current_task(), state)
-    expected: int | None = None
-    sent = 0
-    status = 0
-    state.name = f"{scope['method']} {scope['path']}"
-    timeline.record("request", state.name)
-    timeline.in_flight.append(state)
-
-    async def noting_send(message: Message) -> None:
-        nonlocal expected, sent, status
-        await send(message)
-        if message["type"] == "http.response.start":
-            status = int(message["status"])
-            for name, value in message.get("headers", ()):
-                if bytes(name).lower() == b"content-length":
-                    expected = int(value)
-        elif message["type"] == "http.response.body" and not state.responded:
-            sent += len(message.get("body", b""))
-            if not message.get("more_body", False) or (expected is not None and sent >= expected):
-                timeline.record("response", f"{status} to {state.name}")
-                state.responded = True
-                await at_response()
-
-    try:
-        await app(scope, receive, noting_send)
-    except Exception as error:
-        timeline.record("raised", f"{type(error).__name__}: {error}"[:120])
-        raise
-    finally:
-        timeline.in_flight.remove(state)
-        timeline.record("finished", state.name, by=state)
-        here.reset(token)
-
-
-class Status(int):
-    """A status that knows the exchange whose it is, and whether a spec has found it to be right."""
-
-    exchange: Exchange | None = None
-    expected = False
-
-    def __eq__(self, other: object) -> bool:
-        same = int(self) == other
-        self.expected = self.expected or same
-        return same
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = int.__hash__
+if TYPE_CHECKING:
+    from dojo.harness.client import Client
 
 
 class Exchange:
     """One request and its response."""
 
     __slots__ = (
+        "_body",
         "_client",
         "_complete",
         "_crashes",
         "_go_on",
+        "_headers",
         "_left_behind",
         "_request",
+        "_response",
         "_started",
+        "_status",
         "_task",
-        "body",
-        "headers",
         "raised",
         "state",
-        "status",
     )
 
     def __init__(self, client: Client, request: httpx.Request, *, crashes: bool) -> None:
         self.state = ExchangeState(next(client.numbers))
-        self.status = Status(0)
-        self.headers = httpx.Headers()
-        self.body = b""
         self.raised: BaseException | None = None
+        self._status = 0
+        self._headers = httpx.Headers()
+        self._body = b""
+        self._response: Response | None = None
         self._left_behind: list[str] = []
         self._client = client
         self._request = request
@@ -143,18 +65,22 @@ class Exchange:
 
     @property
     def number(self) -> int:
+        """Which exchange of the spec it is, from 1."""
         return self.state.number
 
     @property
     def finished(self) -> bool:
+        """Whether the app callable has returned."""
         return self._task is not None and self._task.done()
 
     @property
     def app(self) -> App:
+        """The app that it runs."""
         return self._client.app
 
     @property
     def request(self) -> httpx.Request:
+        """The request."""
         return self._request
 
     @property
@@ -169,16 +95,24 @@ class Exchange:
 
     @property
     def responded(self) -> bool:
+        """Whether the app has handed the last byte of the body to `send`."""
         return self.state.responded
 
-    def json(self) -> Any:
-        """The body as JSON; None where it is none."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
+    @property
+    def response(self) -> Response:
+        """The response.
+
+        Raises:
+            AssertionError: The response is not complete yet.
+        """
+        if not self.responded:
+            raise AssertionError(f"{self._name} has no complete response yet")
+        if self._response is None:
+            self._response = Response(self, self._status, self._headers, self._body)
+        return self._response
 
     def start(self, *, stop_at_response: bool) -> None:
+        """Start to run the app in a task of its own."""
         if not stop_at_response:
             self._go_on.set()
         self._client.timeline.under_way += 1
@@ -189,28 +123,29 @@ class Exchange:
         self._go_on.set()
 
     async def until_responded(self) -> Exchange:
-        """Wait for the response.
+        """Wait for the response, at most `SECONDS`.
 
-        Raises `AssertionError` where the client would wait for something that is held.
+        Raises:
+            AssertionError: The client would have to wait for something that is held.
         """
         await until(lambda: self.responded or self.finished or held(self.number) is not None)
         if not self.responded and not self.finished:
             raise AssertionError(self._why_no_response_yet())
-        if self.finished or self.status >= 500:
+        if self.finished or self._status >= 500:
             await self.until_finished()
         return self
 
     async def until_held(self) -> bool:
-        """Go on until a hold stops it, or to its end; whether it is held."""
+        """Go on until a hold stops it, or to its end; whether a hold has stopped it."""
         self.release()
         await until(lambda: self.finished or held(self.number) is not None)
         return held(self.number) is not None
 
     async def until_finished(self) -> Exchange:
-        """Wait for the end of the app callable, tasks included.
+        """Wait for the end of the app callable, tasks included, at most twice `SECONDS`.
 
-        Raises `AssertionError` where the app did not respond properly, or left something running
-        behind it.
+        Raises:
+            AssertionError: The app did not respond properly, or left something running behind it.
         """
         self.release()
         if not await until(lambda: self.finished, seconds=2 * SECONDS):
@@ -225,7 +160,7 @@ class Exchange:
 
     @property
     def left_behind(self) -> str:
-        """What it has left running behind it, as a sentence; empty where there is nothing."""
+        """A sentence that says what it has left running behind it; empty where there is nothing."""
         if not self._left_behind:
             return ""
         return (
@@ -255,7 +190,7 @@ class Exchange:
         )
 
     async def cancel(self) -> None:
-        """Break it off, whatever it is doing."""
+        """Cancel it, whatever it is doing."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task], timeout=0.5)
@@ -282,7 +217,7 @@ class Exchange:
         error = self.raised
         may_raise = self._crashes and not isinstance(error, NotImplementedError)
         if not self.finished or (
-            self.responded and (error is None or may_raise or self.status < 500)
+            self.responded and (error is None or may_raise or self._status < 500)
         ):
             return None
         if error is None:
@@ -346,19 +281,18 @@ class Exchange:
         if self._complete.is_set():
             raise RuntimeError(f"{message['type']} was sent after the response was complete")
         if message["type"] == "http.response.start":
-            if self.status:
+            if self._status:
                 raise RuntimeError("http.response.start was sent twice")
-            self.status = Status(message["status"])
-            self.status.exchange = self
-            self.headers = httpx.Headers(list(message.get("headers", ())))
+            self._status = int(message["status"])
+            self._headers = httpx.Headers(list(message.get("headers", ())))
             await spawned.settle(self.state)
             return
-        if message["type"] != "http.response.body" or not self.status:
+        if message["type"] != "http.response.body" or not self._status:
             raise RuntimeError(f"{message['type']} was sent where it makes no sense")
         # Whatever kind of bytes it is, the body is bytes and nothing that agrees to everything.
-        self.body = b"".join((self.body, bytes(message.get("body", b""))))
+        self._body = b"".join((self._body, bytes(message.get("body", b""))))
         last = not message.get("more_body", False)
-        if last or len(self.body) >= int(self.headers.get("content-length", len(self.body) + 1)):
+        if last or len(self._body) >= int(self._headers.get("content-length", len(self._body) + 1)):
             await spawned.settle(self.state)
         if last:
             self._complete.set()
@@ -370,106 +304,3 @@ class NoResponseError(AssertionError):
     def __init__(self, message: str, cause: BaseException | None) -> None:
         super().__init__(message)
         self.cause = cause
-
-
-class Client:
-    """Sends requests to an app, one exchange each.
-
-    Requests are built as httpx builds them.
-    """
-
-    __slots__ = (
-        "_patience",
-        "app",
-        "exchanges",
-        "numbers",
-        "state",
-        "timeline",
-    )
-
-    def __init__(self, app: App, timeline: Timeline) -> None:
-        self.app = app
-        self.timeline = timeline
-        self.numbers = itertools.count(1)
-        self.state: dict[str, Any] = {}
-        self.exchanges: list[Exchange] = []
-        self._patience = PATIENCE
-
-    def begin(
-        self,
-        method: str,
-        url: str,
-        *,
-        stop_at_response: bool = False,
-        crashes: bool = False,
-        **content: Any,
-    ) -> Exchange:
-        """Start an exchange and go on at once.
-
-        With `stop_at_response` it stops at its response until `release` or `until_finished`;
-        with `crashes` the app may raise. `content` is what `httpx.Request` takes: `json`,
-        `params`, `data`, `files`, `headers`.
-        """
-        request = httpx.Request(method, f"http://testserver{url}", **content)
-        exchange = Exchange(self, request, crashes=crashes)
-        self.exchanges.append(exchange)
-        exchange.start(stop_at_response=stop_at_response)
-        return exchange
-
-    async def request(self, method: str, url: str, **options: Any) -> Exchange:
-        """Run an exchange from its request to its end."""
-        return await self.begin(method, url, **options).until_finished()
-
-    async def get(self, url: str, **options: Any) -> Exchange:
-        return await self.request("GET", url, **options)
-
-    async def post(self, url: str, **options: Any) -> Exchange:
-        return await self.request("POST", url, **options)
-
-    @asynccontextmanager
-    async def responded(self, method: str, url: str, **options: Any) -> AsyncIterator[Exchange]:
-        """Stop an exchange at its response for the length of the block; it has finished after the
-        block."""
-        exchange = self.begin(method, url, stop_at_response=True, **options)
-        await exchange.until_responded()
-        try:
-            yield exchange
-        finally:
-            exchange.release()
-        await exchange.until_finished()
-
-    async def finish_what_can(self, exchanges: list[Exchange]) -> None:
-        """Let exchanges go on until all have finished but those that are held, and those that wait
-        for these.
-
-        A solution in which one was waited for in vain is waited for only briefly from then on.
-        """
-        for exchange in exchanges:
-            exchange.release()
-
-        def under_way() -> int:
-            return sum(not e.finished and held(e.number) is None for e in exchanges)
-
-        left = under_way()
-
-        def fewer() -> bool:
-            return under_way() < left
-
-        while left and await until(fewer, seconds=self._patience):
-            left = under_way()
-        if left:
-            self._patience = PATIENCE / 10
-
-    async def give_turns(self) -> None:
-        """Let everything that does not wait for anything do what it is about to do."""
-        for exchange in self.exchanges:
-            if not exchange.finished:
-                await spawned.settle(exchange.state)
-
-    async def close(self) -> None:
-        """End what is still under way: let it go on for a moment, then cancel it."""
-        for exchange in self.exchanges:
-            exchange.release()
-        if not await until(lambda: all(e.finished for e in self.exchanges), seconds=0.5):
-            for exchange in self.exchanges:
-                await exchange.cancel()

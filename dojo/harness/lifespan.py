@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from dojo.harness.exchange import App
+from dojo.harness.asgi import App
 from dojo.harness.time_limit import during
 
 

@@ -12,8 +12,9 @@ from starlette.routing import Match, Route
 
 from dojo.harness import frames
 from dojo.harness.environment import Environment
-from dojo.harness.exchange import Exchange, NoResponseError, Status
+from dojo.harness.exchange import Exchange, NoResponseError
 from dojo.harness.frames import Place
+from dojo.harness.response import Status
 from dojo.harness.tasks import Added
 from dojo.harness.timeline import Event, Order, Timeline, why_early
 from dojo.plugin.failures import Response
@@ -75,7 +76,8 @@ def cause_of(error: BaseException, environment: Environment | None) -> Cause | N
         if exchange.raised is not None and not exchange.may_raise:
             return _of_a_task(exchange.raised, environment)
         idle = [added for added in environment.tasks.of(exchange.number) if not added.ran]
-        if idle and exchange.finished and exchange.raised is None and int(exchange.status) < 400:
+        refused = exchange.responded and int(exchange.response.status_code) >= 400
+        if idle and exchange.finished and exchange.raised is None and not refused:
             return Cause(
                 f"never ran {idle[0].where}",
                 f"the background task {idle[0].name} was made and never ran",
@@ -121,8 +123,10 @@ def _task_of(error: BaseException, environment: Environment) -> Added | None:
 
 def _unserved(exchange: Exchange) -> Cause | None:
     """Say why the app did not take a request; None where it did, or the spec expected that."""
-    status = exchange.status
-    if status.expected or not exchange.responded:
+    if not exchange.responded:
+        return None
+    status = exchange.response.status_code
+    if status.expected:
         return None
     if int(status) in (404, 405) and not _is_served(exchange):
         return Cause(
@@ -184,7 +188,8 @@ def _statuses(value: object, expected: object) -> Iterator[tuple[Status, object]
 def response_of(exchange: Exchange) -> Response:
     """The response of an exchange, with the fields of the request that FastAPI refused."""
     refused = [_shown_error(error) for error in _errors(exchange)]
-    return Response(int(exchange.status), exchange.name, body_of(exchange), refused)
+    status = int(exchange.response.status_code)
+    return Response(status, exchange.name, body_of(exchange), refused)
 
 
 def why_refused(exchange: Exchange) -> list[str]:
@@ -200,14 +205,20 @@ def why_refused(exchange: Exchange) -> list[str]:
 
 def body_of(exchange: Exchange) -> str:
     """The body of a response as text; empty where `refused` holds all that it says."""
-    if not exchange.body or _errors(exchange):
+    body = exchange.response.content if exchange.responded else b""
+    if not body or _errors(exchange):
         return ""
-    return frames.shortened(exchange.body.decode("utf-8", "replace"), BODY)
+    return frames.shortened(body.decode("utf-8", "replace"), BODY)
 
 
 def _errors(exchange: Exchange) -> list[dict[str, Any]]:
     """The errors that FastAPI lists when it refuses a request with 422."""
-    body = exchange.json() if int(exchange.status) == 422 else None
+    if not exchange.responded or int(exchange.response.status_code) != 422:
+        return []
+    try:
+        body = exchange.response.json()
+    except AssertionError:
+        return []
     detail = body.get("detail") if isinstance(body, dict) else None
     return [e for e in detail if isinstance(e, dict)] if isinstance(detail, list) else []
 

@@ -15,8 +15,8 @@ from dojo.doubles import mail
 from dojo.doubles.clock import Clock, Zone, frozen_clock
 from dojo.doubles.http import Services
 from dojo.doubles.mail import MailServer
+from dojo.harness.client import Client
 from dojo.harness.environment import Environment, client_of, environment_in, loaded
-from dojo.harness.exchange import Client
 from dojo.harness.lifespan import running
 from dojo.harness.lines import Lines, traced
 from dojo.harness.steps import Steps

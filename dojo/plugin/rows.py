@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from dojo.harness.exchange import Client
+from dojo.harness.client import Client
 from dojo.harness.frames import Place, shortened, shown, source_of
 from dojo.harness.timeline import MADE, Event, Timeline
 from dojo.plugin.causes import alike, body_of
@@ -30,7 +30,7 @@ def rows_of(timeline: Timeline, client: Client | None = None) -> list[Row]:
     bodies = {
         exchange.number: body_of(exchange)
         for exchange in (client.exchanges if client is not None else [])
-        if int(exchange.status) >= 400
+        if exchange.responded and int(exchange.response.status_code) >= 400
     }
     kept, more = _without_what_is_alike(events, marked)
     told: set[Place] = set()

@@ -115,7 +115,7 @@ async def test_only_as_many_as_wanted_are_held(environment, hold, task):
         with hold:
             held = client.begin("POST", "/")
             await hold.until_reached()
-            passing = await client.post("/")
+            passing = (await client.post("/")).exchange
             assert (held.finished, passing.finished) == (False, True)
             hold.release()
             await held.until_finished()

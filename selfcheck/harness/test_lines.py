@@ -46,7 +46,7 @@ async def numbers(environment, source: str) -> list[tuple[int, int, bool]]:
                     await client.finish_what_can([first, second])
                 await first.until_finished()
                 await second.until_finished()
-                seen.append((first.json(), second.json(), bool(hold.reached)))
+                seen.append((first.response.json(), second.response.json(), bool(hold.reached)))
                 if not hold.reached:
                     break
     return seen

@@ -19,9 +19,9 @@ import uvicorn
 from PIL import Image
 
 from dojo.catalogue import read_catalogue
+from dojo.harness.asgi import App, record_exchange
 from dojo.harness.current import ExchangeState
 from dojo.harness.environment import Environment, client_of, environment_in, loaded
-from dojo.harness.exchange import App, record_exchange
 from dojo.harness.holds import until
 
 pytestmark = pytest.mark.fast
@@ -190,10 +190,10 @@ async def by_exchange(kata: str, directory: Path) -> tuple[object, list[tuple[in
         async with client_of(app, environment) as client:
             answers = []
             for request in REQUESTS[kata]:
-                exchange = await client.request(
+                response = await client.request(
                     request.method, request.url, content=request.content, headers=request.headers
                 )
-                answers.append((exchange.status, exchange.body))
+                answers.append((response.status_code, response.content))
         return story(environment), answers
 
 

@@ -391,7 +391,7 @@ async def test_waiting_in_vain_fails_at_once_as_it_does_without_a_spec(environme
         with environment.database.hold_step(1) as about_to_write:
             first = client.begin("POST", "/")
             await about_to_write.until_reached()
-            second = await client.post("/")
+            second = (await client.post("/")).exchange
             about_to_write.release()
             await first.until_finished()
 

@@ -1,0 +1,72 @@
+"""The driver that runs one request through an ASGI app, and records its events on the timeline.
+
+The protocol is https://asgi.readthedocs.io/en/latest/specs/www.html, version 2.3 as uvicorn
+speaks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from dojo.harness.current import ExchangeState, here, task_works_for
+from dojo.harness.timeline import Timeline
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+async def _at_once() -> None:
+    """What a server does between the response and the tasks: nothing."""
+
+
+async def record_exchange(
+    app: App,
+    state: ExchangeState,
+    timeline: Timeline,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    at_response: Callable[[], Awaitable[object]] = _at_once,
+) -> None:
+    """Run one exchange of `app` under any server, noting its events on the timeline.
+
+    `at_response` is awaited between the response and what comes after it.
+    """
+    token = here.set(state)
+    task_works_for(asyncio.current_task(), state)
+    expected: int | None = None
+    sent = 0
+    status = 0
+    state.name = f"{scope['method']} {scope['path']}"
+    timeline.record("request", state.name)
+    timeline.in_flight.append(state)
+
+    async def noting_send(message: Message) -> None:
+        nonlocal expected, sent, status
+        await send(message)
+        if message["type"] == "http.response.start":
+            status = int(message["status"])
+            for name, value in message.get("headers", ()):
+                if bytes(name).lower() == b"content-length":
+                    expected = int(value)
+        elif message["type"] == "http.response.body" and not state.responded:
+            sent += len(message.get("body", b""))
+            if not message.get("more_body", False) or (expected is not None and sent >= expected):
+                timeline.record("response", f"{status} to {state.name}")
+                state.responded = True
+                await at_response()
+
+    try:
+        await app(scope, receive, noting_send)
+    except Exception as error:
+        timeline.record("raised", f"{type(error).__name__}: {error}"[:120])
+        raise
+    finally:
+        timeline.in_flight.remove(state)
+        timeline.record("finished", state.name, by=state)
+        here.reset(token)

@@ -1,0 +1,152 @@
+"""The client that specs send their requests with."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from dojo.harness import spawned
+from dojo.harness.asgi import App
+from dojo.harness.exchange import Exchange
+from dojo.harness.holds import held, until
+from dojo.harness.response import Response
+from dojo.harness.timeline import Timeline
+
+PATIENCE = 0.4
+
+
+class Client:
+    """A client of an app: each request is an exchange of its own.
+
+    `httpx` builds the requests. `get`, `post` and `request` return when the background tasks have
+    ended; `responded`, `in_flight` and `begin` let a spec look at the world before that.
+    """
+
+    __slots__ = (
+        "_patience",
+        "app",
+        "exchanges",
+        "numbers",
+        "state",
+        "timeline",
+    )
+
+    def __init__(self, app: App, timeline: Timeline) -> None:
+        self.app = app
+        self.timeline = timeline
+        self.numbers = itertools.count(1)
+        self.state: dict[str, Any] = {}
+        self.exchanges: list[Exchange] = []
+        self._patience = PATIENCE
+
+    def begin(
+        self,
+        method: str,
+        url: str,
+        *,
+        stop_at_response: bool = False,
+        crashes: bool = False,
+        **content: Any,
+    ) -> Exchange:
+        """Start an exchange, and do not wait for it.
+
+        Args:
+            method: The HTTP method.
+            url: The path and the query.
+            stop_at_response: Whether it stops at its response, until `release`, `until_finished`,
+                `finish` or `finish_what_can`.
+            crashes: Whether the app may raise.
+            content: What `httpx.Request` takes: `json`, `params`, `data`, `files`, `headers`.
+        """
+        request = httpx.Request(method, f"http://testserver{url}", **content)
+        exchange = Exchange(self, request, crashes=crashes)
+        self.exchanges.append(exchange)
+        exchange.start(stop_at_response=stop_at_response)
+        return exchange
+
+    async def request(self, method: str, url: str, **options: Any) -> Response:
+        """Run an exchange from its request to its end, tasks included; its response."""
+        return (await self.begin(method, url, **options).until_finished()).response
+
+    async def get(self, url: str, **options: Any) -> Response:
+        """`request` with the method GET."""
+        return await self.request("GET", url, **options)
+
+    async def post(self, url: str, **options: Any) -> Response:
+        """`request` with the method POST."""
+        return await self.request("POST", url, **options)
+
+    @asynccontextmanager
+    async def in_flight(self, method: str, url: str, **options: Any) -> AsyncIterator[Exchange]:
+        """Run an exchange beside the block.
+
+        After the block it has finished, and so have all exchanges that the block began. The app
+        gets the request at the first `await` of the block: a hold that the block begins with is
+        there before it.
+        """
+        before = len(self.exchanges)
+        yield self.begin(method, url, **options)
+        await self.finish(self.exchanges[before:])
+
+    @asynccontextmanager
+    async def responded(self, method: str, url: str, **options: Any) -> AsyncIterator[Exchange]:
+        """Stop an exchange at its response for the length of the block.
+
+        It has finished after the block.
+        """
+        exchange = self.begin(method, url, stop_at_response=True, **options)
+        await exchange.until_responded()
+        try:
+            yield exchange
+        finally:
+            exchange.release()
+        await exchange.until_finished()
+
+    async def all_responded(self, exchanges: Iterable[Exchange]) -> list[Exchange]:
+        """Wait for the response of each exchange."""
+        return [await exchange.until_responded() for exchange in list(exchanges)]
+
+    async def finish(self, exchanges: Iterable[Exchange]) -> None:
+        """Let exchanges go on to their ends, one after the other."""
+        for exchange in exchanges:
+            await exchange.until_finished()
+
+    async def finish_what_can(self, exchanges: list[Exchange]) -> None:
+        """Let exchanges go on until only those are left that are held, or wait for a held one.
+
+        It waits at most `PATIENCE` seconds for the next one to finish. Where that was in vain once,
+        it waits a tenth of that from then on.
+        """
+        for exchange in exchanges:
+            exchange.release()
+
+        def under_way() -> int:
+            return sum(not e.finished and held(e.number) is None for e in exchanges)
+
+        left = under_way()
+
+        def fewer() -> bool:
+            return under_way() < left
+
+        while left and await until(fewer, seconds=self._patience):
+            left = under_way()
+        if left:
+            self._patience = PATIENCE / 10
+
+    async def give_turns(self) -> None:
+        """Let everything that does not wait for anything do what it is about to do."""
+        for exchange in self.exchanges:
+            if not exchange.finished:
+                await spawned.settle(exchange.state)
+
+    async def close(self) -> None:
+        """End what is still under way: let it go on for a moment, then cancel it."""
+        for exchange in self.exchanges:
+            exchange.release()
+        if not await until(lambda: all(e.finished for e in self.exchanges), seconds=0.5):
+            for exchange in self.exchanges:
+                await exchange.cancel()
