@@ -52,6 +52,10 @@ class Response(httpx.Response):
         self.status_code.exchange = exchange
         self._body = body
 
+    def __repr__(self) -> str:
+        # httpx looks the status up among all that there are, and `Status` would note a comparison.
+        return f"<Response [{self.status_code:d}]>"
+
     @property
     def content(self) -> bytes:
         """The bytes of the body."""

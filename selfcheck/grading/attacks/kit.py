@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from fastapi import FastAPI
 
-from dojo.harness.exchange import Client, Exchange
+from dojo.harness.client import Client
+from dojo.harness.exchange import Exchange
+from dojo.harness.response import Response
 from dojo.harness.timeline import Timeline
 from dojo.observers.files import Disk
 
@@ -73,7 +75,8 @@ class Always:
 
 FORGED = {
     Client: ("post", "begin", "responded", "finish_what_can"),
-    Exchange: ("json", "status"),
+    Exchange: ("response",),
+    Response: ("json", "status_code"),
     Disk: ("lines", "text", "hold", "foreign_locale"),
     Timeline: ("blocked",),
 }
@@ -90,7 +93,7 @@ def forge():
     for owner, names in FORGED.items():
         for name in names:
             with suppress(TypeError):  # of an immutable class
-                setattr(owner, name, Always() if name == "status" else Yes())
+                setattr(owner, name, Always() if name == "status_code" else Yes())
     for kind in KINDS:
         kind.runtest = lambda self: None
 

