@@ -1,4 +1,4 @@
-"""What must happen to a notification after its response."""
+"""A notification: its response, and the line that is logged after it."""
 
 import os
 
@@ -10,8 +10,10 @@ async def test_the_client_is_told_that_the_notification_is_queued(client):
     """The response is all that the client waits for."""
     response = await client.post(URL, params=ADA)
 
-    assert response.status_code == 200, "the response's status"
-    assert response.json() == {"status": "notification queued"}, "the response's body"
+    assert response.status_code == 200, "the response's status must be 200"
+    assert response.json() == {"status": "notification queued"}, (
+        "the response's body must be this JSON"
+    )
 
 
 async def test_the_line_is_written_only_after_the_response(client, disk, timeline):
@@ -28,7 +30,7 @@ async def test_the_line_is_written_only_after_the_response(client, disk, timelin
 
 
 async def test_writing_in_a_task_does_not_hold_up_the_event_loop(client, disk, timeline):
-    """While one notification is written, the server has others to answer."""
+    """While one notification is written, the server has other requests to serve."""
     await client.post(URL, params=ADA)
 
     assert disk.lines("log.txt") == ["Notified: ada@example.com"], "the line must be written"
@@ -117,7 +119,7 @@ async def test_any_text_is_taken_for_an_email(client, disk):
     responses = [await client.post(URL, params={"email": text}) for text in texts]
 
     assert [response.status_code for response in responses] == [200, 200, 200], (
-        "the responses' statuses"
+        "the responses' statuses must all be 200"
     )
     assert disk.lines("log.txt") == [f"Notified: {text}" for text in texts], (
         "the lines that were logged, exactly as the texts came"
@@ -130,6 +132,8 @@ async def test_without_an_email_nothing_is_written(client, disk):
     accepted = await client.post(URL, params=ADA)
 
     assert refused.status_code == 422, "an e-mail address is required"
-    assert "detail" in refused.json(), "FastAPI's usual {'detail': ...}"
-    assert accepted.status_code == 200, "the response's status"
+    assert "detail" in refused.json(), "the refusal must have FastAPI's usual body, {'detail': ...}"
+    assert accepted.status_code == 200, (
+        "the response's status must be 200 where there is an address"
+    )
     assert disk.lines("log.txt") == ["Notified: ada@example.com"], "only the accepted one is logged"

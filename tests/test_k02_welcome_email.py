@@ -1,4 +1,4 @@
-"""What must happen to a registration, its user and its mail."""
+"""A registration: its user, its response and its mail."""
 
 import pytest
 
@@ -14,8 +14,8 @@ async def test_the_client_is_told_that_the_user_is_registered(client, mail_serve
     """The response is all that the client waits for."""
     response = await client.post("/register", json=ADA)
 
-    assert response.status_code == 200, "the response's status"
-    assert response.json() == {"status": "registered"}, "the response's body"
+    assert response.status_code == 200, "the response's status must be 200"
+    assert response.json() == {"status": "registered"}, "the response's body must be this JSON"
 
 
 async def test_the_user_is_committed_before_the_response(client, database, mail_server):
@@ -115,7 +115,7 @@ async def test_a_mail_server_in_trouble_changes_nothing_for_the_client(
     response = await client.post("/register", json=ADA)
 
     assert (response.status_code, response.json()) == (200, {"status": "registered"}), (
-        "the response"
+        "the response must not show that the mail failed"
     )
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "the user must still be there"
     assert mail_server.mails == [], "nothing can have been delivered"
@@ -144,9 +144,9 @@ async def test_a_text_that_is_no_email_address_is_refused(client, database, mail
     accepted = await client.post("/register", json=ADA)
 
     assert (refused.status_code, accepted.status_code) == (422, 200), (
-        "the statuses of a bad and a good one"
+        "the statuses of a bad and a good one must be 422 and 200"
     )
-    assert "detail" in refused.json(), "FastAPI's usual {'detail': ...}"
+    assert "detail" in refused.json(), "the refusal must have FastAPI's usual body, {'detail': ...}"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "only the good one is stored"
     assert [mail.to for mail in mail_server.mails] == ["ada@example.com"], (
         "only the good one gets mail"
@@ -160,9 +160,9 @@ async def test_an_address_already_registered_is_refused(client, database, mail_s
     second = await client.post("/register", json={"name": "Another Ada", "email": again})
 
     assert (first.status_code, second.status_code) == (200, 409), (
-        "the statuses of the first and the second"
+        "the statuses of the first and the second must be 200 and 409"
     )
-    assert "detail" in second.json(), "FastAPI's usual {'detail': ...}"
+    assert "detail" in second.json(), "the refusal must have FastAPI's usual body, {'detail': ...}"
     assert database.rows(USERS) == [("Ada", "ada@example.com")], "there must be no second row"
     assert len(mail_server.mails) == 1, "there must be no second mail"
 

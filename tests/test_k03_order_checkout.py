@@ -1,4 +1,4 @@
-"""What must happen to an order: its rows, its response, and its three jobs."""
+"""An order: its rows, its response, and its three jobs."""
 
 import pytest
 
@@ -33,9 +33,13 @@ async def test_the_client_gets_the_number_of_the_order(client):
     first = await client.post("/order-checkout", json=order(tea=2))
     second = await client.post("/order-checkout", json=order("grace", jam=1))
 
-    assert (first.status_code, second.status_code) == (200, 200), "the statuses"
-    assert first.json() == {"order_id": 1, "status": "processing"}, "the first response's body"
-    assert second.json() == {"order_id": 2, "status": "processing"}, "the second response's body"
+    assert (first.status_code, second.status_code) == (200, 200), "both statuses must be 200"
+    assert first.json() == {"order_id": 1, "status": "processing"}, (
+        "the first response's body must be this JSON"
+    )
+    assert second.json() == {"order_id": 2, "status": "processing"}, (
+        "the second response's body must be this JSON"
+    )
 
 
 async def test_the_number_is_the_orders_own_whatever_the_table_held_before(
@@ -56,11 +60,15 @@ async def test_the_number_is_the_orders_own_whatever_the_table_held_before(
     ], (
         "the id of the order in the table, and the number in the response; orders 7 and 41 were there"
     )
-    assert database.rows(ITEMS) == [(number, "tea", 2)], "its items: (order_id, sku, quantity)"
-    assert [mail.body for mail in mail_server.mails] == [f"Order {number} confirmed"], (
-        "the mail's body"
+    assert database.rows(ITEMS) == [(number, "tea", 2)], (
+        "its items must be stored: (order_id, sku, quantity)"
     )
-    assert [call.json for call in warehouse.calls] == [{"order_id": number}], "the warehouse's JSON"
+    assert [mail.body for mail in mail_server.mails] == [f"Order {number} confirmed"], (
+        "the mail must name the order"
+    )
+    assert [call.json for call in warehouse.calls] == [{"order_id": number}], (
+        "the warehouse must be told the number of the order"
+    )
 
 
 async def test_the_order_and_its_items_are_committed_before_the_response(client, database):
@@ -239,7 +247,7 @@ async def test_orders_in_flight_do_not_mix(client, database, mail_server, wareho
     await client.finish(reversed(exchanges))
 
     numbers = [exchange.response.field("order_id") for exchange in exchanges]
-    assert sorted(numbers) == [1, 2, 3, 4], "four orders in flight together: their numbers"
+    assert sorted(numbers) == [1, 2, 3, 4], "four orders in flight together must have four numbers"
     assert sorted((mail.to, mail.body) for mail in mail_server.mails) == sorted(
         (f"{name}@example.com", f"Order {number} confirmed")
         for name, number in zip(names, numbers, strict=True)
@@ -250,7 +258,9 @@ async def test_orders_in_flight_do_not_mix(client, database, mail_server, wareho
         "{'order_id': 3}",
         "{'order_id': 4}",
     ], "the warehouse must hear of each order once"
-    assert database.rows(STOCK) == [("jam", 5), ("tea", 6)], "four orders of one tea each"
+    assert database.rows(STOCK) == [("jam", 5), ("tea", 6)], (
+        "four orders of one tea each must be taken off the stock"
+    )
 
 
 async def test_two_orders_at_the_same_moment_keep_their_numbers_and_items_apart(client, database):
@@ -316,9 +326,9 @@ async def test_an_order_that_makes_no_sense_is_refused(
     accepted = await client.post("/order-checkout", json=order(tea=2))
 
     assert (refused.status_code, accepted.status_code) == (422, 200), (
-        "the statuses of a bad and a good one"
+        "the statuses of a bad and a good one must be 422 and 200"
     )
-    assert "detail" in refused.json(), "FastAPI's usual {'detail': ...}"
+    assert "detail" in refused.json(), "the refusal must have FastAPI's usual body, {'detail': ...}"
     assert len(database.rows("SELECT id FROM orders")) == 1, "only the good one is stored"
     assert len(database.rows(ITEMS)) == 1, "only the good one's items are stored"
     assert (len(mail_server.mails), len(warehouse.calls)) == (1, 1), (

@@ -1,4 +1,4 @@
-"""What must happen to an image that was uploaded, and to what the AI service says about it."""
+"""An image that is uploaded, and the result that an AI service has for it."""
 
 import inspect
 import json
@@ -31,7 +31,7 @@ def upload(name="cat.png", content=CAT):
 
 
 def read(text):
-    """What a row's `result` is as JSON, in a list; an empty list where it is none."""
+    """The `result` of a row as JSON, in a list; an empty list where it is no JSON."""
     try:
         return [json.loads(text)]
     except (TypeError, ValueError):
@@ -62,8 +62,10 @@ def service(services):
 async def test_the_file_is_there_before_the_response(client, disk):
     """A client that reads the name may ask for the file at once."""
     async with client.responded("POST", "/upload-image", **upload(content=LARGE_CAT)) as exchange:
-        assert exchange.response.status_code == 200, "the response's status"
-        assert exchange.response.json() == {"filename": "uploads/cat.png"}, "the response's body"
+        assert exchange.response.status_code == 200, "the response's status must be 200"
+        assert exchange.response.json() == {"filename": "uploads/cat.png"}, (
+            "the response's body must be this JSON"
+        )
         there = disk.bytes("uploads/cat.png")
         assert len(there) == len(LARGE_CAT), (
             "at the moment of the response the whole file must lie under uploads/: its size in bytes"
@@ -77,9 +79,13 @@ async def test_the_first_of_a_name_keeps_it(client, database, disk):
     bodies = [(await client.post("/upload-image", **upload(name))).json() for name in names]
 
     paths = [f"uploads/{name}" for name in names]
-    assert bodies == [{"filename": path} for path in paths], "the bodies of the responses"
+    assert bodies == [{"filename": path} for path in paths], (
+        "the bodies of the responses must name the files as they were uploaded"
+    )
     assert disk.files() == sorted(paths), "the files that were written"
-    assert [row[0] for row in database.rows(IMAGES)] == paths, "the rows' paths"
+    assert [row[0] for row in database.rows(IMAGES)] == paths, (
+        "the rows must have the paths of the files"
+    )
 
 
 async def test_the_service_is_called_only_after_the_response(client, timeline):
@@ -119,7 +125,7 @@ async def test_what_the_service_says_is_stored(client, database, service):
 
 
 async def test_a_row_is_done_only_when_the_service_has_responded(client, database, service):
-    """Whoever looks for `done` takes the result, and there is none yet."""
+    """People who see `done` take the result, and there is none yet."""
     async with client.in_flight("POST", "/upload-image", **upload()) as exchange:
         with service.hold() as thinking:
             await exchange.until_responded()
@@ -130,7 +136,9 @@ async def test_a_row_is_done_only_when_the_service_has_responded(client, databas
         "the service was still thinking, and the row was `done`: (path, status, result); "
         "until the service has responded there may be no row, or one with another status"
     )
-    assert [row[1] for row in database.rows(IMAGES)] == ["done"], "the row's status in the end"
+    assert [row[1] for row in database.rows(IMAGES)] == ["done"], (
+        "the row's status must be `done` in the end"
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +158,7 @@ async def test_json_is_json_however_it_comes(client, database, service, reply):
     await client.post("/upload-image", **upload())
 
     assert [(row[1], read(row[2])) for row in database.rows(IMAGES)] == [("done", [SEEN])], (
-        "(status, result) of the row"
+        "(status, result) of the row must be `done` and the service's JSON"
     )
 
 
@@ -171,7 +179,9 @@ async def test_other_requests_are_answered_while_the_service_thinks(client, serv
             await thinking.until_reached()
             dog = await client.begin("POST", "/upload-image", **upload("dog.png")).until_responded()
 
-    assert (cat.response.status_code, dog.response.status_code) == (200, 200), "the statuses"
+    assert (cat.response.status_code, dog.response.status_code) == (200, 200), (
+        "both statuses must be 200"
+    )
     assert disk.files() == ["uploads/cat.png", "uploads/dog.png"], "the files that were uploaded"
 
 
@@ -179,7 +189,7 @@ async def test_the_task_does_not_block_the_event_loop(client, database, timeline
     """An async task shares its thread with every request: what blocks belongs in a worker thread."""
     await client.post("/upload-image", **upload())
 
-    assert [row[1] for row in database.rows(IMAGES)] == ["done"], "the row's status"
+    assert [row[1] for row in database.rows(IMAGES)] == ["done"], "the row's status must be `done`"
     assert timeline.blocked() == [], (
         "inside the async task something blocked the event loop: use httpx.AsyncClient for the call, "
         "and `await run_in_threadpool(...)` for files and the database"
@@ -244,12 +254,14 @@ async def test_a_name_with_folders_is_saved_by_its_last_part(client, disk, timel
     response = await client.post("/upload-image", crashes=True, **upload(name))
 
     assert timeline.of("refused") == [], "nothing may be written outside uploads/"
-    assert response.json() == {"filename": "uploads/evil.png"}, "the response's body"
+    assert response.json() == {"filename": "uploads/evil.png"}, (
+        "the response's body must name the file by its last part"
+    )
     assert [file for file in timeline.of("write") if not file.startswith("uploads/")] == [], (
         "nothing may be written outside uploads/, not even for a moment"
     )
     assert disk.files() == ["uploads/evil.png"], "the files that were written"
-    assert disk.bytes("uploads/evil.png") == CAT, "its content"
+    assert disk.bytes("uploads/evil.png") == CAT, "the file must be what was uploaded"
 
 
 async def test_a_name_is_not_decoded(client, disk, timeline):
@@ -257,7 +269,9 @@ async def test_a_name_is_not_decoded(client, disk, timeline):
     response = await client.post("/upload-image", crashes=True, **upload("..%2F..%2Fevil.png"))
 
     assert timeline.of("refused") == [], "nothing may be written outside uploads/"
-    assert response.json() == {"filename": "uploads/..%2F..%2Fevil.png"}, "the response's body"
+    assert response.json() == {"filename": "uploads/..%2F..%2Fevil.png"}, (
+        "the response's body must have the name as it came"
+    )
     assert disk.files() == ["uploads/..%2F..%2Fevil.png"], "the files that were written"
 
 
@@ -271,7 +285,7 @@ async def test_a_name_with_nothing_left_is_refused(client, database, disk, servi
     assert (refused.status_code, accepted.status_code) == (422, 200), (
         f"the statuses of `{name}` and of `cat.png`"
     )
-    assert "detail" in refused.json(), "FastAPI's usual {'detail': ...}"
+    assert "detail" in refused.json(), "the refusal must have FastAPI's usual body, {'detail': ...}"
     assert traces == ([], [], [], 0), (
         "what is refused is not stored, queued or sent: the files that are there, the files that were written, "
         "the rows, the number of calls"
@@ -312,7 +326,7 @@ async def test_uploads_of_one_name_do_not_overwrite_each_other(client, database,
             await client.finish_what_can(later)
 
     names = [str(exchange.response.field("filename")) for exchange in (first, *later)]
-    assert names[0] == "uploads/cat.png", "the first keeps its name"
+    assert names[0] == "uploads/cat.png", "the first must keep its name"
     assert len(set(names)) == len(contents), (
         f"each of the others must get a name of its own, and they are {names}"
     )
@@ -321,7 +335,9 @@ async def test_uploads_of_one_name_do_not_overwrite_each_other(client, database,
     assert sorted(call.fields.get("image", b"") for call in service.calls) == sorted(contents), (
         "the service must see each of them"
     )
-    assert sorted(row[0] for row in database.rows(IMAGES)) == sorted(names), "a row each, by path"
+    assert sorted(row[0] for row in database.rows(IMAGES)) == sorted(names), (
+        "each upload must have a row with its path"
+    )
 
 
 @pytest.mark.parametrize("place", ["uploads", "uploads/cat.png"])
@@ -345,7 +361,9 @@ async def test_two_uploads_of_one_name_at_the_same_moment_get_two_paths(
         f"both got the name {names[0]}: the first was held just before it wrote, the second came in between"
     )
     assert [disk.bytes(name) for name in names] == contents, "each has its own content"
-    assert sorted(row[0] for row in database.rows(IMAGES)) == sorted(names), "a row each, by path"
+    assert sorted(row[0] for row in database.rows(IMAGES)) == sorted(names), (
+        "each upload must have a row with its path"
+    )
 
 
 async def test_a_restart_does_not_let_an_upload_be_overwritten(client, disk, restart):
@@ -355,8 +373,8 @@ async def test_a_restart_does_not_let_an_upload_be_overwritten(client, disk, res
     response = await again.post("/upload-image", **upload(content=b"another cat"))
 
     name = str(response.field("filename"))
-    assert response.status_code == 200, "the status of the upload after the restart"
+    assert response.status_code == 200, "the status of the upload after the restart must be 200"
     assert name.startswith("uploads/"), "it must lie under uploads/"
     assert name != "uploads/cat.png", "that name was taken before the restart"
-    assert disk.bytes("uploads/cat.png") == CAT, "the content of the first upload"
-    assert disk.bytes(name) == b"another cat", "the content of the second upload"
+    assert disk.bytes("uploads/cat.png") == CAT, "the first upload must be as it was"
+    assert disk.bytes(name) == b"another cat", "the second upload must be what was uploaded"

@@ -1,4 +1,4 @@
-"""What must be logged of each request, after its response."""
+"""The line that is logged of each request, after its response."""
 
 import asyncio
 import errno
@@ -46,7 +46,7 @@ def brief(disk):
 
 
 async def test_a_response_leaves_one_line(client, disk):
-    """Whoever runs the server wants to know what was asked, and what came of it."""
+    """People who run a server want to know what was asked, and what came of it."""
     response = await client.get("/items/3")
 
     assert (response.status_code, response.json()) == (200, {"id": 3}), (
@@ -93,7 +93,7 @@ async def test_a_crash_counts_too_and_once(client, disk):
     """A task that a route has added is lost when the route raises: a log must not be."""
     response = await client.get("/crash", crashes=True)
 
-    assert response.status_code == 500, "the response's status"
+    assert response.status_code == 500, "the response's status must be 500"
     assert brief(disk) == [("GET", "/crash", 500)], "(method, path, status) of the lines"
 
 
@@ -125,7 +125,7 @@ async def test_a_response_in_pieces_counts_once_after_its_last_piece(kata, clien
 
 
 async def test_the_path_is_decoded_and_without_the_query(client, disk):
-    """What is searched for is what people read, and queries may hold secrets."""
+    """People search a log for the paths that they read, and queries may hold secrets."""
     urls = ["/items/3?token=secret", "/Caf%C3%A9%20au%20lait", "/50%2541?token=secret"]
     statuses = [(await client.get(url)).status_code for url in urls]
 
@@ -138,7 +138,7 @@ async def test_the_path_is_decoded_and_without_the_query(client, disk):
 
 
 async def test_any_path_fits_on_one_line(client, disk):
-    """Quotes in a path must not break the log for whoever reads it."""
+    """Quotes in a path must not break the log for its readers."""
     response = await client.get("/%22a%22/b/%F0%9F%90%88")
 
     assert response.status_code == 404, "the response stays what it was"
@@ -178,7 +178,7 @@ async def test_each_request_in_flight_has_its_own_time(client, clock, disk):
 
 
 async def test_the_duration_is_in_milliseconds_and_without_the_tasks(kata, client, clock, disk):
-    """What is slow is found by sorting. The client does not wait for the tasks."""
+    """People find slow requests by sorting. The client does not wait for the tasks."""
 
     let_go = asyncio.Event()
 
@@ -238,7 +238,7 @@ async def test_a_task_that_fails_does_not_undo_the_line(kata, client, disk):
 
     response = await client.get("/fails", crashes=True)
 
-    assert response.status_code == 200, "the response's status"
+    assert response.status_code == 200, "the response's status must be 200: only the task failed"
     assert brief(disk) == [("GET", "/fails", 200)], "(method, path, status) of the lines"
 
 
@@ -304,10 +304,12 @@ async def test_a_log_that_cannot_be_written_changes_no_response(client, disk, tr
     bad = [await client.get(path, crashes=True) for path in paths]
 
     assert len(entries(disk)) == len(paths), "the lines of before must be there, and no others"
-    assert [response.status_code for response in bad] == [200, 404, 404, 500], "the statuses"
+    assert [response.status_code for response in bad] == [200, 404, 404, 500], (
+        "the statuses must be what they are with a log"
+    )
     assert [response.content for response in bad] == [response.content for response in good], (
-        "the bodies"
+        "the bodies must be what they are with a log"
     )
     assert [response.headers for response in bad] == [response.headers for response in good], (
-        "the headers"
+        "the headers must be what they are with a log"
     )

@@ -1,4 +1,4 @@
-"""What must happen to a photo that was uploaded, and what the client is told meanwhile."""
+"""A photo that is uploaded, and what the client is told of it meanwhile."""
 
 import io
 import struct
@@ -58,7 +58,7 @@ def upload(content, name="photo.png", kind="image/png"):
 async def uploaded(client, content, **how):
     """Upload a photo, wait for its tasks, and ask what has become of it."""
     accepted = await client.post("/photos", **upload(content, **how))
-    assert accepted.status_code == 202, "the status of the upload"
+    assert accepted.status_code == 202, "the status of the upload must be 202"
     return await state_of(client, accepted)
 
 
@@ -85,11 +85,13 @@ def said_of(state):
 def thumbnail(disk, state):
     """The thumbnail that a photo's state names, with its pixels."""
     assert state.get("status") == "done", f"the photo must be done, and its state is {state}"
-    assert state.get("thumbnail") == f"thumbnails/{state.get('photo')}.png", "the thumbnail's path"
+    assert state.get("thumbnail") == f"thumbnails/{state.get('photo')}.png", (
+        "the thumbnail's path must be thumbnails/{id}.png"
+    )
     content = disk.bytes(state["thumbnail"])
     assert content, f"the photo is done, so there must be a whole file {state['thumbnail']}"
     image = Image.open(io.BytesIO(content))
-    assert image.format == "PNG", "the format of the thumbnail"
+    assert image.format == "PNG", "the format of the thumbnail must be PNG"
     image.load()
     return image
 
@@ -106,8 +108,8 @@ async def test_the_client_is_told_that_the_photo_is_queued(client):
     """The response is all that the client waits for."""
     response = await client.post("/photos", **upload(photo()))
 
-    assert response.status_code == 202, "the response's status: accepted, not done"
-    assert response.field("status") == "queued", "the response's `status`"
+    assert response.status_code == 202, "the response's status must be 202: accepted, not done"
+    assert response.field("status") == "queued", "the response's `status` must be `queued`"
     assert response.field("photo"), "the response's `photo` must be an id"
 
 
@@ -283,7 +285,9 @@ async def test_other_requests_are_answered_while_a_photo_is_decoded(
             unknown = another(first.response)
             second = await client.begin("GET", f"/photos/{unknown}").until_responded()
 
-    assert (first.response.status_code, second.response.status_code) == (202, 404), "the statuses"
+    assert (first.response.status_code, second.response.status_code) == (202, 404), (
+        "the statuses of the upload and of an unknown photo must be 202 and 404"
+    )
     assert timeline.blocked() == [], (
         "work on images or files was done on the event loop's thread: let a `def` task do it, "
         "or `await run_in_threadpool(...)`"
@@ -346,7 +350,7 @@ async def test_a_form_without_a_file_is_refused(client, disk, content):
     accepted = await client.post("/photos", **upload(photo()))
 
     body = refused.json()
-    assert accepted.status_code == 202, "the status of a form with a photo as `file`"
+    assert accepted.status_code == 202, "the status of a form with a photo as `file` must be 202"
     assert 400 <= refused.status_code < 500, (
         f"a form without `file` must be refused with a 4xx, and the response is {refused.status_code}"
     )
@@ -391,9 +395,9 @@ async def test_an_unknown_photo_is_not_found(client):
     accepted = await client.post("/photos", **upload(photo()))
     unknown = await client.get(f"/photos/{another(accepted)}")
 
-    assert accepted.status_code == 202, "the status of an upload"
+    assert accepted.status_code == 202, "the status of an upload must be 202"
     assert unknown.status_code == 404, "the status of GET for an id that nobody was given"
-    assert "detail" in unknown.json(), "FastAPI's usual {'detail': ...}"
+    assert "detail" in unknown.json(), "the refusal must have FastAPI's usual body, {'detail': ...}"
 
 
 def corners(image, mode="RGB"):

@@ -1,4 +1,4 @@
-"""What must happen to a report that takes long, and what the client can see of it."""
+"""A report that takes long, and what the client can see of it."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ JANUARY = {"month": "2026-01"}
 
 def url_of(response):
     """The address of a report that was requested."""
-    assert response.status_code == 202, "the status of POST /reports"
+    assert response.status_code == 202, "the status of POST /reports must be 202"
     return f"/reports/{response.field('report_id')}"
 
 
@@ -52,7 +52,7 @@ async def skus_of(client, url):
 
 
 async def state_of(client, url):
-    """What GET says of a report."""
+    """The state of a report, as GET shows it."""
     body = (await client.get(url)).json()
     check_complete(body)
     return body
@@ -71,8 +71,8 @@ async def test_the_client_is_told_where_to_look(client):
     """Accepted is not done: the client gets an address to come back to."""
     response = await client.post("/reports", json=JANUARY)
 
-    assert response.status_code == 202, "the response's status: accepted, not done"
-    assert response.field("status") == "queued", "the response's `status`"
+    assert response.status_code == 202, "the response's status must be 202: accepted, not done"
+    assert response.field("status") == "queued", "the response's `status` must be `queued`"
     assert response.field("report_id"), "the response's `report_id` must be an id"
     assert urlsplit(response.headers.get("location", "")).path == url_of(response), (
         "the header Location must be /reports/{id}"
@@ -94,7 +94,9 @@ async def test_a_report_is_queued_until_its_task_begins(client):
         file = await client.get(f"{url}/file")
 
     body = response.json()
-    assert response.status_code == 200, "the status of GET /reports/{id} between response and task"
+    assert response.status_code == 200, (
+        "the status of GET /reports/{id} between response and task must be 200"
+    )
     assert (body.get("status"), body.get("finished_at")) == ("queued", None), (
         f"(status, finished_at) between the response and the task; the body is {body}"
     )
@@ -129,8 +131,12 @@ async def test_a_finished_report_says_so(client):
     assert (response.status_code, body.get("status")) == (200, "done"), (
         "(HTTP status, report's status)"
     )
-    assert f"/reports/{body.get('report_id')}" == url, "the report's id"
-    assert await rows_of(client, url) == await rows_of(client, url), "the file, fetched twice"
+    assert f"/reports/{body.get('report_id')}" == url, (
+        "the report's id must be the one in its address"
+    )
+    assert await rows_of(client, url) == await rows_of(client, url), (
+        "the file must be the same when it is fetched twice"
+    )
 
 
 async def test_the_times_say_when_it_was_requested_and_when_it_finished(client, clock, database):
@@ -160,7 +166,7 @@ async def test_the_file_is_a_csv_to_be_saved(client):
 
     kind = file.headers.get("content-type", "")
     disposition = file.headers.get("content-disposition", "")
-    assert kind.partition(";")[0].strip().lower() == "text/csv", "the content type"
+    assert kind.partition(";")[0].strip().lower() == "text/csv", "the content type must be text/csv"
     assert disposition.partition(";")[0].strip().lower() == "attachment", (
         "the header Content-Disposition must say `attachment`, alone or with `; filename=...` "
         f"behind it, and it is {disposition!r}"
@@ -242,8 +248,10 @@ async def test_a_month_without_orders_has_only_the_header(client):
     """A month in which nothing was sold has a report, too."""
     url = await finished(client, "2024-02")
 
-    assert await status_of(client, url) == "done", "the status of a report without orders"
-    assert await rows_of(client, url) == [HEADER], "the rows"
+    assert await status_of(client, url) == "done", (
+        "the status of a report without orders must be `done`"
+    )
+    assert await rows_of(client, url) == [HEADER], "there must be no row but the header"
 
 
 async def test_lines_are_sorted_by_code_points_and_quoted(client, database):
@@ -266,7 +274,7 @@ async def test_lines_are_sorted_by_code_points_and_quoted(client, database):
     assert [row[0] for row in rows[1:] if row] == sorted([*skus, "jam", "tea"]), (
         "the skus in the order of their code points, as `sorted` has it"
     )
-    assert {len(row) for row in rows} == {3}, "three columns in each line"
+    assert {len(row) for row in rows} == {3}, "each line must have three columns"
 
 
 async def test_the_file_is_utf_8_whatever_the_locale(client, database, disk):
@@ -325,7 +333,9 @@ async def test_a_report_that_fails_says_so(client, database, error):
     assert file.status_code == 409, "the status of the file of a report that is not done"
 
     database.heal()
-    assert await status_of(client, await finished(client)) == "done", "the next report"
+    assert await status_of(client, await finished(client)) == "done", (
+        "the next report must be `done`"
+    )
 
 
 async def test_a_report_that_cannot_be_written_is_failed(client, disk):
@@ -340,7 +350,9 @@ async def test_a_report_that_cannot_be_written_is_failed(client, disk):
         check_failed(body, "the disk was full (made so by this spec) when its file was written")
         assert file.status_code == 409, "the status of the file of a report that is not done"
     else:  # a report that is kept in memory or in the database needs no space on the disk
-        assert body.get("status") == "done", "the status of a report that writes no file"
+        assert body.get("status") == "done", (
+            "the status of a report that writes no file must be `done`"
+        )
 
 
 async def test_a_report_that_fails_has_a_time_when_it_says_so(client, database, steps):
@@ -538,7 +550,7 @@ async def test_a_report_does_not_hold_up_the_event_loop(client, timeline):
     """A query and a file are work that blocks."""
     url = await finished(client)
 
-    assert await status_of(client, url) == "done", "the report's status"
+    assert await status_of(client, url) == "done", "the report's status must be `done`"
     assert timeline.blocked() == [], (
         "work was done on the event loop's thread: let a `def` task do it, "
         "or `await run_in_threadpool(...)`"

@@ -1,4 +1,4 @@
-"""What must happen to a payment's callback, however often it fails."""
+"""The callback of a payment, however often it fails."""
 
 import hashlib
 import hmac
@@ -54,8 +54,12 @@ async def test_the_client_gets_the_number_of_the_payment(client):
     first = await client.post("/payments", json=payment())
     second = await client.post("/payments", json=payment())
 
-    assert (first.status_code, first.json()) == (202, {"payment_id": 1}), "the first response"
-    assert (second.status_code, second.json()) == (202, {"payment_id": 2}), "the second response"
+    assert (first.status_code, first.json()) == (202, {"payment_id": 1}), (
+        "the first response must be a 202 with the number 1"
+    )
+    assert (second.status_code, second.json()) == (202, {"payment_id": 2}), (
+        "the second response must be a 202 with the number 2"
+    )
 
 
 async def test_the_callback_is_called_only_after_the_response(client, timeline):
@@ -100,7 +104,9 @@ async def test_all_attempts_of_a_payment_have_one_key(client, hook):
     await client.post("/payments", json=payment())
 
     keys = [call.headers.get("idempotency-key") for call in hook.calls]
-    assert len(keys) == 4, "four calls: three for the first payment, one for the second"
+    assert len(keys) == 4, (
+        "there must be four calls: three for the first payment, one for the second"
+    )
     assert all(keys), f"each call must have a header Idempotency-Key, and they are {keys}"
     assert len(set(keys[:3])) == 1, (
         f"all attempts of a payment must have the same Idempotency-Key, and they are {keys[:3]}"
@@ -317,7 +323,7 @@ async def test_other_requests_are_answered_while_one_payment_waits(
             await client.finish_what_can([first, second])
 
     assert (first.response.status_code, second.response.status_code) == (202, 202), (
-        "the statuses of the two responses"
+        "the statuses of the two responses must be 202"
     )
     assert database.rows(ROWS) == [(1, "delivered", 2), (2, "delivered", 1)], (
         "the rows (payment_id, status, attempts)"
@@ -335,7 +341,7 @@ async def test_other_requests_are_answered_while_a_callback_is_slow(client, hook
             await second.until_responded()
 
     assert (first.response.status_code, second.response.status_code) == (202, 202), (
-        "the statuses of the two responses"
+        "the statuses of the two responses must be 202"
     )
 
 

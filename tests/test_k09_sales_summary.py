@@ -1,4 +1,4 @@
-"""What must happen to a heavy query, and to those who read meanwhile."""
+"""A heavy query, and the clients that read while it runs."""
 
 from datetime import datetime
 
@@ -31,7 +31,7 @@ async def refreshed(client):
     """Refresh the summary, to the end of the task."""
     response = await client.post("/summary/refresh")
     assert (response.status_code, response.json()) == (202, {"status": "refreshing"}), (
-        "the response"
+        "the response must be a 202 that says `refreshing`"
     )
     return response.exchange
 
@@ -55,8 +55,8 @@ async def test_the_client_is_told_that_it_is_refreshing(client):
     """The response is all that the client waits for."""
     response = await client.post("/summary/refresh")
 
-    assert response.status_code == 202, "the response's status: accepted, not done"
-    assert response.json() == {"status": "refreshing"}, "the response's body"
+    assert response.status_code == 202, "the response's status must be 202: accepted, not done"
+    assert response.json() == {"status": "refreshing"}, "the response's body must be this JSON"
 
 
 async def test_the_query_runs_only_after_the_response(client, timeline):
@@ -99,8 +99,10 @@ async def test_before_the_first_refresh_there_is_no_summary(client, database):
             await slow_query.until_reached()
             during = await client.begin("GET", "/summary").until_responded()
 
-    assert before.status_code == 404, "the status of GET /summary before the first refresh"
-    assert "detail" in before.json(), "FastAPI's usual {'detail': ...}"
+    assert before.status_code == 404, (
+        "the status of GET /summary before the first refresh must be 404"
+    )
+    assert "detail" in before.json(), "the refusal must have FastAPI's usual body, {'detail': ...}"
     assert during.response.status_code == 404, (
         "the status while the first refresh runs: there is no summary yet"
     )
@@ -113,7 +115,7 @@ async def test_a_summary_of_no_orders_has_no_rows(client, database):
 
     await refreshed(client)
 
-    assert await summary(client) == [], "the rows"
+    assert await summary(client) == [], "there must be no rows"
 
 
 async def test_readers_see_the_last_whole_summary_until_the_new_one_is(client, clock, database):
@@ -160,7 +162,7 @@ async def test_readers_are_answered_while_the_query_runs(client, database, timel
 
 
 async def test_the_time_is_when_it_was_refreshed(client, clock, database):
-    """Whoever reads a summary wants to know how old it is."""
+    """People who read a summary want to know how old it is."""
     start = clock.now
     async with client.in_flight("POST", "/summary/refresh") as refresh:
         with database.hold_queries("orders") as slow_query:
@@ -173,7 +175,9 @@ async def test_the_time_is_when_it_was_refreshed(client, clock, database):
         clock.tick(600)
         times.append((await client.get("/summary")).field("refreshed_at"))
 
-    assert times[0] == times[1], "refreshed_at of one summary, read twice with 600 s between"
+    assert times[0] == times[1], (
+        "refreshed_at of one summary, read twice with 600 s between, must be the same"
+    )
     assert isinstance(time_of(times[0]), datetime), f"ISO 8601 with an offset, and not {times[0]!r}"
     assert start <= time_of(times[0]) <= end, (
         f"refreshed_at, which must lie between the start of the refresh, {start}, and its end, {end}"
@@ -196,7 +200,7 @@ async def test_the_old_time_goes_with_the_old_rows(client, clock, database):
         "while a refresh runs, the last summary stays as it was, time included"
     )
     assert new.field("refreshed_at") != old.field("refreshed_at"), (
-        "refreshed_at after the second refresh, 600 s later"
+        "refreshed_at after the second refresh, 600 s later, must be another"
     )
 
 
@@ -329,7 +333,7 @@ async def test_a_refresh_counts_from_its_response_on(client, timeline):
         second = client.begin("POST", "/summary/refresh")
         await client.finish_what_can([second])
         assert second.responded, (
-            "the second request must be answered while the first waits to begin"
+            "the second request must get its response while the first waits to begin"
         )
 
     await second.until_finished()

@@ -21,7 +21,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 async def _at_once() -> None:
-    """What a server does between the response and the tasks: nothing."""
+    """Do nothing between the response and the tasks, as a server does."""
 
 
 async def record_exchange(
@@ -33,9 +33,16 @@ async def record_exchange(
     send: Send,
     at_response: Callable[[], Awaitable[object]] = _at_once,
 ) -> None:
-    """Run one exchange of `app` under any server, noting its events on the timeline.
+    """Run one exchange of `app` under any server, and record its events on the timeline.
 
-    `at_response` is awaited between the response and what comes after it.
+    Args:
+        app: The app.
+        state: The exchange, as the observers know it.
+        timeline: The timeline that gets the events.
+        scope: The request, an ASGI scope of the type `http`.
+        receive: The server's `receive`.
+        send: The server's `send`.
+        at_response: What is awaited between the response and what comes after it.
     """
     token = here.set(state)
     task_works_for(asyncio.current_task(), state)

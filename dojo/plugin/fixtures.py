@@ -34,7 +34,7 @@ ENVIRONMENT = pytest.StashKey[Environment]()
 
 @pytest.fixture
 def environment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environment]:
-    """The stage of this spec, with an empty working directory."""
+    """The world of this spec, with an empty working directory."""
     with environment_in(tmp_path) as environment:
         request.node.stash[ENVIRONMENT] = environment
         yield environment
@@ -53,8 +53,7 @@ def kata(request: pytest.FixtureRequest, environment: Environment) -> Iterator[M
 
 @pytest_asyncio.fixture
 async def client(kata: ModuleType, environment: Environment) -> AsyncIterator[Client]:
-    """A client that drives one exchange a request with the solution's app."""
-
+    """A client of the solution's app; each request is one exchange."""
     async with client_of(kata.app, environment) as client:
         yield client
 
@@ -81,7 +80,7 @@ class Restart:
 
 @pytest_asyncio.fixture
 async def restart(request: pytest.FixtureRequest, client: Client) -> AsyncIterator[Restart]:
-    """What starts the server of this spec again."""
+    """A server that can be started again."""
     kata = request.node.stash[KATA]
     async with AsyncExitStack() as stack:
         yield Restart(client, kata, request.config.stash[SOLUTIONS].file(kata), stack)
@@ -89,7 +88,7 @@ async def restart(request: pytest.FixtureRequest, client: Client) -> AsyncIterat
 
 @pytest.fixture
 def timeline(environment: Environment) -> Timeline:
-    """What happened in this spec, in order, and on which thread."""
+    """The timeline of this spec: its events in order, each with its thread."""
     return environment.timeline
 
 
@@ -120,13 +119,13 @@ def disk(environment: Environment) -> Disk:
 
 @pytest.fixture
 def image_decoder(environment: Environment) -> ImageDecoder:
-    """Where Pillow decodes pixels."""
+    """The place where Pillow decodes pixels."""
     return environment.image_decoder
 
 
 @pytest.fixture
 def steps(environment: Environment) -> Steps:
-    """The steps of a task, at each of which somebody else can look at what it has done."""
+    """The steps of a task: before each of them a spec can look at what it has done."""
     return Steps(environment)
 
 
@@ -138,19 +137,22 @@ def zone() -> Zone:
 
 @pytest.fixture
 def lines(kata: ModuleType) -> Iterator[Lines]:
-    """The lines of the solution that worker threads execute; to be asked for before `client`."""
+    """The lines of the solution that worker threads run.
+
+    A spec has to ask for it before `client`.
+    """
     with traced() as lines:
         yield lines
 
 
 @pytest.fixture
 def logs(environment: Environment) -> Logs:
-    """What was logged to the logger `kata`."""
+    """The records that were logged to the logger `kata`."""
     return environment.logs
 
 
 @pytest.fixture
 def clock(kata: ModuleType) -> Iterator[Clock]:
-    """Time that stands still at 2026-01-15 12:00 UTC, and sleeps that only move it on."""
+    """A clock that stands still at 2026-01-15 12:00 UTC; a sleep moves it on and returns at once."""
     with frozen_clock() as clock:
         yield clock
