@@ -153,6 +153,6 @@ def logs(environment: Environment) -> Logs:
 
 @pytest.fixture
 def clock(kata: ModuleType) -> Iterator[Clock]:
-    """A clock that stands still at 2026-01-15 12:00 UTC; a sleep moves it on and returns at once."""
+    """A clock that stands still at 2026-01-15 12:00 UTC; a sleep only moves it on."""
     with frozen_clock() as clock:
         yield clock
