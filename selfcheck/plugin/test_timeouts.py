@@ -334,7 +334,7 @@ def test_it_is_raised_in_a_solution(alarm):
 
 
 @pytest.mark.parametrize(
-    "inner", ["dojo.harness.timeline", "dojo.grading.sandbox.channel", "importlib._bootstrap"]
+    "inner", ["dojo.harness.timeline", "dojo.grading.sandbox.protocol", "importlib._bootstrap"]
 )
 def test_it_waits_for_what_must_not_be_left_half_done(alarm, inner):
     """A row of the timeline, a word to the grader, the import of a library."""

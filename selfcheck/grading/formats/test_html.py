@@ -481,8 +481,9 @@ def test_a_failure_of_several_solutions_is_shown_once_and_linked():
     links = [details(root, n).one("a") for n in (1, 2)]
     assert [link.text for link in links] == [f"✗ Behaviour 2 of {ONE}"] * 2
     for link in links:
-        told = root.at(link.attributes["href"])
-        assert told.text.startswith(f"in 2 solutions ✗ Behaviour 2 of {ONE} it was not so timeline")
+        shown = root.at(link.attributes["href"])
+        head = f"in 2 solutions ✗ Behaviour 2 of {ONE} it was not so timeline"
+        assert shown.text.startswith(head)
     assert "another thing" in details(root, 3).text
 
 
