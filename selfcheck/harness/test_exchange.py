@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 
@@ -107,7 +107,7 @@ async def test_nothing_of_the_tasks_has_run_at_the_answer(environment, task):
 
 async def test_a_task_that_reads_the_request_finds_the_client_gone(environment):
     """As under uvicorn: whoever wants the body has to read it before the response."""
-    found = []
+    found: list[object] = []
 
     async def endpoint(request: Request, background_tasks: BackgroundTasks) -> None:
         async def read() -> None:
@@ -465,3 +465,63 @@ async def test_an_answer_that_waits_for_what_is_held_is_told(environment):
                 AssertionError, match="got no response while the call GET https://ai"
             ):
                 await exchange.until_responded()
+
+
+@pytest.mark.parametrize(
+    ("body", "look", "message"),
+    [
+        (b"<html>", lambda r: r.json(), "to POST / is not JSON: status 200, body '<html>'"),
+        (b"null", lambda r: r.field("id"), "a JSON object with the field `id`: .* body 'null'"),
+        (b'{"a": 1}', lambda r: r.field("id"), "a JSON object with the field `id`"),
+    ],
+)
+async def test_a_body_that_is_not_as_expected_is_shown(environment, body, look, message):
+    """An exception of the JSON module would only say that something is wrong at column 1."""
+
+    async def endpoint() -> Response:
+        return Response(body)
+
+    async with client_of(app_with(endpoint), environment) as client:
+        response = await client.post("/")
+
+    with pytest.raises(AssertionError, match=message):
+        look(response)
+
+
+async def test_a_response_is_read_as_any_of_httpx(environment):
+    """To show it is no comparison of its status: that would count as one of the spec's."""
+
+    async def endpoint() -> dict[str, int]:
+        return {"id": 3}
+
+    async with client_of(app_with(endpoint), environment) as client:
+        response = await client.post("/")
+
+    assert isinstance(response, httpx.Response)
+    assert (response.text, response.content) == ('{"id":3}', b'{"id":3}')
+    assert (repr(response), response.status_code.expected) == ("<Response [200]>", False)
+    assert (response.status_code, response.field("id")) == (200, 3)
+    assert response.status_code.expected
+    assert response.headers["content-type"] == "application/json"
+
+
+async def test_there_is_no_response_before_its_last_byte(environment):
+    """Half a response is not one."""
+    async with (
+        client_of(app_with(touch), environment) as client,
+        client.in_flight("POST", "/") as exchange,
+    ):
+        with pytest.raises(AssertionError, match="POST / has no complete response yet"):
+            _ = exchange.response
+
+
+async def test_what_a_block_begins_has_finished_after_it(environment):
+    """A hold that the block begins with is there before the app gets the request."""
+    async with client_of(app_with(touch), environment) as client:
+        async with client.in_flight("POST", "/") as first:
+            with environment.disk.hold("seen.txt") as slow_disk:
+                await slow_disk.until_reached()
+                second = await client.begin("POST", "/").until_responded()
+                assert (first.finished, second.responded) == (False, True)
+
+        assert (first.finished, second.finished) == (True, True)
