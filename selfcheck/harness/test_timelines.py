@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 SOLUTIONS = ROOT / "solutions"
 KATAS = read_catalogue(ROOT)
 IDS = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
+Story = dict[int | None, list[tuple[object, ...]]]
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "multipart/form-data; boundary=dojo"}
 
@@ -169,9 +170,9 @@ class Server:
         assert self._finished.acquire(timeout=5), "the exchange did not finish"
 
 
-def story(environment: Environment) -> dict[int | None, list[tuple[object, ...]]]:
+def story(environment: Environment) -> Story:
     """Each exchange's events in order: kind, detail, on the loop, after the response, blocking."""
-    told: dict[int | None, list[tuple[object, ...]]] = {}
+    told: Story = {}
     for event in environment.timeline:
         told.setdefault(event.exchange, []).append(
             (
@@ -185,7 +186,7 @@ def story(environment: Environment) -> dict[int | None, list[tuple[object, ...]]
     return told
 
 
-async def by_exchange(kata: str, directory: Path) -> tuple[object, list[tuple[int, bytes]]]:
+async def by_exchange(kata: str, directory: Path) -> tuple[Story, list[tuple[int, bytes]]]:
     with on_stage(kata, directory) as (app, environment):
         async with client_of(app, environment) as client:
             answers = []
@@ -193,11 +194,11 @@ async def by_exchange(kata: str, directory: Path) -> tuple[object, list[tuple[in
                 response = await client.request(
                     request.method, request.url, content=request.content, headers=request.headers
                 )
-                answers.append((response.status_code, response.content))
+                answers.append((int(response.status_code), response.content))
         return story(environment), answers
 
 
-def by_uvicorn(kata: str, directory: Path) -> tuple[object, list[tuple[int, bytes]]]:
+def by_uvicorn(kata: str, directory: Path) -> tuple[Story, list[tuple[int, bytes]]]:
     with on_stage(kata, directory) as (app, environment):
         with Server(app, environment) as server:
             answers = []
