@@ -26,9 +26,9 @@ from dojo.harness.loop_time import put_loops_on
 from dojo.harness.running import place_of
 from dojo.harness.time_limit import WaitsForItselfError
 
-# Sleeps in a row that cost nothing; what the others really take, so that whoever waits for somebody
-# else gives him the time; and how many there may be while nothing happens, if they are this long:
-# somebody may sleep through two minutes in short naps.
+# Sleeps in a row that cost nothing; what each one after them really takes, so that other threads
+# get on; and how many there may be while nothing happens, if they are this long together. Two
+# minutes in short naps are no mistake.
 AT_ONCE = 500
 PAUSE = 0.001
 IN_VAIN = 1_000
@@ -81,9 +81,11 @@ class Clock:
 
     @property
     def now(self) -> datetime:
+        """The time, in UTC."""
         return self._freezer.time_to_freeze.replace(tzinfo=UTC)  # type: ignore[no-any-return]
 
     def tick(self, seconds: float) -> None:
+        """Move the wall clock on."""
         self._freezer.tick(timedelta(seconds=seconds))
 
     def let_pass(self, seconds: float) -> None:
@@ -94,11 +96,12 @@ class Clock:
         _put_on += seconds
 
     def hold(self, limit: int = 1) -> Hold:
-        """Hold whoever sleeps, before the time is moved on."""
+        """Hold the next sleeps, before the time is moved on."""
         self._hold = Hold("the sleep of the task", limit)
         return self._hold
 
     def held(self) -> Hold | None:
+        """The hold on the next sleep, if a spec has made one."""
         return self._hold
 
 
@@ -164,7 +167,7 @@ def _restart(watches: dict[str, Any], freezer: Any = None) -> None:
 def _note(seconds: float, *, blocking: bool) -> float:
     """Note a sleep; gives the seconds that it really takes.
 
-    Raises `WaitsForItselfError` where somebody sleeps on and on and nothing happens.
+    Raises `WaitsForItselfError` where one sleep follows another and nothing else happens.
     """
     global _slept
     timeline = current_timeline()

@@ -1,5 +1,4 @@
-"""The stand-ins for HTTP services: respx routes that answer, fail, fall silent or wait, and refuse
-all else by name."""
+"""Stand-ins for HTTP services: they reply, fail, fall silent or wait; other calls are refused."""
 
 from __future__ import annotations
 
@@ -44,7 +43,7 @@ def timeout(limit: Limit) -> Callable[[], Exception]:
 
 
 def unreachable() -> Exception:
-    """A reply: nobody there."""
+    """A reply: nothing listens there."""
     return httpx.ConnectError("connection refused")
 
 
@@ -96,8 +95,11 @@ class Service:
     _hold: Hold | None = None
 
     def replies_with(self, *replies: Reply) -> Service:
-        """Set the replies: a status, a whole response, an exception, or a function that makes one
-        of the last two."""
+        """Set the replies.
+
+        Each is a status, a whole response, an exception, or a function that makes one of the last
+        two.
+        """
         self.replies = list(replies)
         return self
 
@@ -106,7 +108,8 @@ class Service:
         self._hold = Hold(f"the call {self.method} {self.url}", limit)
         return self._hold
 
-    def answer(self, request: httpx.Request) -> httpx.Response | Awaitable[httpx.Response]:
+    def reply_to(self, request: httpx.Request) -> httpx.Response | Awaitable[httpx.Response]:
+        """Note a call, and reply to it; an awaitable where the caller awaits the reply."""
         awaited = bool(request.extensions.get(AWAITED))
         reply = self.replies[min(len(self.calls), len(self.replies) - 1)]
         state = current_exchange()
@@ -129,12 +132,12 @@ class Service:
                 places=places_here(),
             )
         if awaited:
-            return self._answer_later(request, reply)
+            return self._reply_later(request, reply)
         if self._hold is not None:
             self._hold.stop_here()
         return self._reply(request, reply)
 
-    async def _answer_later(self, request: httpx.Request, reply: Reply) -> httpx.Response:
+    async def _reply_later(self, request: httpx.Request, reply: Reply) -> httpx.Response:
         if self._hold is not None:
             await self._hold.stop_here_async()
         if _would_wait_for_ever(request, reply):
@@ -158,7 +161,7 @@ class Service:
 
 
 class WaitsForEverError(httpx.ReadTimeout, TimeoutError):
-    """A call without a time limit reached a service that never answers."""
+    """A call without a time limit reached a service that never replies."""
 
 
 def _made(reply: httpx.Response | Exception | Callable[[], Exception | httpx.Response]) -> Any:
@@ -229,10 +232,11 @@ class Services:
         self._routes.append(service)
         return service
 
-    def answer(self, request: httpx.Request) -> httpx.Response | Awaitable[httpx.Response]:
+    def reply_to(self, request: httpx.Request) -> httpx.Response | Awaitable[httpx.Response]:
+        """Have the service reply that a request is meant for; refuse what no service expects."""
         for service in self._routes:
             if (service.method, service.url) == (request.method, str(request.url)):
-                return service.answer(request)
+                return service.reply_to(request)
         what = f"{request.method} {request.url}"
         self.refused.append(what)
         timeline = current_timeline()
@@ -246,8 +250,7 @@ class Services:
 
 
 class _Mocker(HTTPCoreMocker):
-    """Respx's own patch of httpx's transport, which also says whether the caller awaits the
-    reply."""
+    """The replacements that respx makes for httpcore; they also say whether the caller awaits."""
 
     name = "dojo"
 
@@ -272,14 +275,14 @@ def use(services: Services | None) -> None:
     _router.reset()
 
 
-def _answer(request: httpx.Request) -> Any:
+def _reply_to(request: httpx.Request) -> Any:
     if _services is None:
         return request  # pass it through: no spec is running
-    return _services.answer(request)
+    return _services.reply_to(request)
 
 
 _router = respx.MockRouter(assert_all_called=False)
-_router.route().mock(side_effect=_answer)
+_router.route().mock(side_effect=_reply_to)
 _Mocker.register(_router)
 
 

@@ -1,5 +1,4 @@
-"""The stand-in mail server: a real SMTP server in this process, which a spec can make refuse,
-drop, fall silent, or wait."""
+"""The stand-in mail server: a real SMTP server in this process, which does what a spec wants."""
 
 from __future__ import annotations
 
@@ -11,6 +10,7 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from types import SimpleNamespace
 from typing import Any
 
 from dojo.doubles import network
@@ -40,12 +40,15 @@ class Mail:
 
     @property
     def subject(self) -> str:
+        """The header `Subject`."""
         return str(self.message["Subject"] or "")
 
     @property
     def body(self) -> str:
-        """The plain text, without the line ends at its end: `set_content` adds one, `sendmail`
-        another."""
+        """The plain text, without the line ends at its end.
+
+        `set_content` adds one, and `sendmail` another.
+        """
         part = self.message.get_body(("plain",))
         content: str = part.get_content() if part is not None else ""
         return content.replace("\r\n", "\n").rstrip("\n")
@@ -61,7 +64,7 @@ def _addresses(message: EmailMessage, name: str) -> str:
 
 @dataclass
 class Session:
-    """One connection to the server: who made it, where, on which thread, and how it went."""
+    """One connection to the server: for which exchange, on which thread, and how it ended."""
 
     socket: socket.socket
     state: ExchangeState | None
@@ -73,6 +76,7 @@ class Session:
 
     @property
     def closed(self) -> bool:
+        """Whether the client has closed its socket."""
         return self.socket.fileno() == -1
 
 
@@ -101,7 +105,7 @@ class MailServer:
         self._door: Hold | None = None
 
     def go_down(self) -> None:
-        """From now on nobody listens on the port."""
+        """From now on nothing listens on the port."""
         self._down = True
 
     def refuse(self) -> None:
@@ -109,16 +113,17 @@ class MailServer:
         self._refuses = True
 
     def hold(self, limit: int = 1) -> Hold:
-        """Be slow: keep the next `limit` mails waiting for the server's word until released."""
+        """Be slow: keep the next `limit` mails waiting until released."""
         self._hold = Hold("the mail", limit)
         return self._hold
 
     def hold_connections(self, limit: int = 1) -> Hold:
-        """Be slow at the door: keep the next `limit` connections waiting until released."""
+        """Be slow to accept: keep the next `limit` connections waiting until released."""
         self._door = Hold("the connection to the mail server", limit)
         return self._door
 
     def connect(self, connecting: socket.socket) -> tuple[str, int]:
+        """The address that a client of `localhost:2525` is led to, whose socket is noted."""
         timeline = current_timeline()
         state = current_exchange()
         on_loop = timeline is not None and timeline.on_loop()
@@ -134,17 +139,20 @@ class MailServer:
         return _server().address
 
     def session(self, port: int) -> Session | None:
+        """The open session of the client at this port."""
         for session in self.sessions:
             if not session.closed and session.socket.getsockname()[1] == port:
                 return session
         return None
 
     def close(self) -> None:
+        """Close all connections."""
         for session in self.sessions:
             with contextlib.suppress(OSError):
                 session.socket.close()
 
     def refuses(self, recipient: str, session: Session | None) -> bool:
+        """Whether a recipient is refused, which is then noted."""
         if self._refuses:
             timeline = current_timeline()
             if timeline is not None:
@@ -153,6 +161,7 @@ class MailServer:
         return self._refuses
 
     async def accept(self, mail: Mail, session: Session | None) -> None:
+        """Take a mail, once no hold keeps it waiting."""
         by = session.state if session else None
         on_loop = session is not None and session.on_loop
         places, started = (session.places, session.origin) if session else ((), "")
@@ -189,41 +198,42 @@ def use(mail_server: MailServer | None) -> None:
     network.route_mail(mail_server.connect if mail_server is not None else None)
 
 
-class _Handler:
-    """Aiosmtpd's hooks, in the names and signatures that it wants."""
-
-    async def handle_RCPT(
-        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
-    ) -> str:
-        if _mail_server is None or _mail_server.refuses(
-            address, _mail_server.session(session.peer[1])
-        ):
-            return "550 no such mailbox here"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        if _mail_server is None:
-            return "451 the spec is over"
-        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        mail = Mail(envelope.mail_from, list(envelope.rcpt_tos), message)
-        await _mail_server.accept(mail, _mail_server.session(session.peer[1]))
-        return "250 OK"
-
-    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:
-        known = _mail_server.session(session.peer[1]) if _mail_server is not None else None
-        if known is not None:
-            known.quit = True
-        return "221 Bye"
+async def _recipient(
+    _server: Any, session: Any, envelope: Any, address: str, _options: list[str]
+) -> str:
+    if _mail_server is None or _mail_server.refuses(address, _mail_server.session(session.peer[1])):
+        return "550 no such mailbox here"
+    envelope.rcpt_tos.append(address)
+    return "250 OK"
 
 
-# Bound here, before it is watched: whoever sends the first mail has not started it.
+async def _data(_server: Any, session: Any, envelope: Any) -> str:
+    if _mail_server is None:
+        return "451 the spec is over"
+    message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+    mail = Mail(envelope.mail_from, list(envelope.rcpt_tos), message)
+    await _mail_server.accept(mail, _mail_server.session(session.peer[1]))
+    return "250 OK"
+
+
+async def _quit(_server: Any, session: Any, _envelope: Any) -> str:
+    known = _mail_server.session(session.peer[1]) if _mail_server is not None else None
+    if known is not None:
+        known.quit = True
+    return "221 Bye"
+
+
+# The hooks of aiosmtpd, by the names that it wants.
+_HANDLER = SimpleNamespace(handle_RCPT=_recipient, handle_DATA=_data, handle_QUIT=_quit)
+
+# Bound here, before it is watched: the exchange of the first mail has not started this thread.
 _start = threading.Thread.start
 
 
 class _Server:
     """Aiosmtpd on a free loopback port, in a thread of its own, for as long as the process
-    lives."""
+    lives.
+    """
 
     def __init__(self) -> None:
         from aiosmtpd.smtp import SMTP
@@ -238,7 +248,7 @@ class _Server:
 
         async def serve() -> None:
             server = await loop.create_server(
-                lambda: SMTP(_Handler(), enable_SMTPUTF8=True, loop=loop), sock=listening
+                lambda: SMTP(_HANDLER, enable_SMTPUTF8=True, loop=loop), sock=listening
             )
             await server.serve_forever()
 
@@ -260,5 +270,5 @@ def _server() -> _Server:
 
 
 def start() -> None:
-    """Have the server running, which takes some 100 ms the first time."""
+    """Start the server, which takes some 100 ms the first time."""
     _server()

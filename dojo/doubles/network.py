@@ -85,7 +85,7 @@ def _is_mail(address: Any) -> bool:
     return isinstance(address, tuple) and address[0] in LOCAL and address[1] == MAIL_PORT
 
 
-def _connecting(sock: Any, address: Any) -> None:
+def _connecting(_sock: Any, address: Any) -> None:
     if not _is_the_solutions() or _own_pair():
         return
     if not isinstance(address, tuple):
@@ -95,7 +95,7 @@ def _connecting(sock: Any, address: Any) -> None:
     _refuse(f"{address[0]}:{address[1]}", NetworkRefusedError)
 
 
-def _resolving(host: Any, *rest: Any) -> None:
+def _resolving(host: Any, *_rest: Any) -> None:
     name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
     if _is_the_solutions() and name not in (None, "", *LOCAL):
         _refuse(str(name), socket.gaierror)
@@ -119,7 +119,7 @@ _mail_address: tuple[str, int] | None = None
 
 
 def allow(address: tuple[str, int] | None) -> None:
-    """The one real address that may be connected to: the mail_server's."""
+    """Say which real address a solution may connect to: the mail server's."""
     global _mail_address
     _mail_address = address
 

@@ -1,5 +1,8 @@
-"""Whether somebody debugs a solution; a debugger that waits for its user is no reason to give up,
-and what it reads for itself is not the solution's doing."""
+"""Whether a solution is being debugged.
+
+A debugger that waits for its user is no reason to give up, and what it reads for itself is not the
+solution's doing.
+"""
 
 from __future__ import annotations
 

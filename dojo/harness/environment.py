@@ -1,5 +1,4 @@
-"""The stage of one spec: an empty working directory, a timeline, and a double for each part of the
-world."""
+"""The environment of one spec: an empty folder, a timeline, and a double for each service."""
 
 from __future__ import annotations
 
@@ -50,7 +49,10 @@ class Environment:
     client: Client | None = None
 
     def changes(self) -> list[str]:
-        """What of the stage was changed by hand while a spec ran; it should be nothing."""
+        """What was changed by hand while a spec ran, in words; it should be nothing.
+
+        The grader asks: a solution could make its own timeline look right.
+        """
         places = {self.directory, self.disk.directory, self.database.file.parent}
         moved = [] if len(places) == 1 else ["the folder of the spec was changed"]
         touched = [] if self.timeline.is_untouched() else ["the timeline was changed"]
@@ -59,8 +61,10 @@ class Environment:
 
 @contextmanager
 def environment_in(directory: Path) -> Iterator[Environment]:
-    """Set the stage in `directory`, which becomes the working directory, and clear it
-    afterwards."""
+    """Make the environment of a spec, and undo it after the block.
+
+    `directory` is the working directory meanwhile.
+    """
     before = Path.cwd()
     threads = set(threading.enumerate())
     with patches.applied(), process.put_back(), logging_observed() as logs:
@@ -101,7 +105,7 @@ def environment_in(directory: Path) -> Iterator[Environment]:
 
 @contextmanager
 def loaded(kata: Kata, file: Path) -> Iterator[ModuleType]:
-    """Load a solution onto the stage.
+    """Load a solution into the environment of a spec.
 
     Raises `solutions.SolutionLoadError`.
     """
@@ -119,8 +123,10 @@ def loaded(kata: Kata, file: Path) -> Iterator[ModuleType]:
 
 @asynccontextmanager
 async def client_of(app: App, environment: Environment) -> AsyncIterator[Client]:
-    """A client of an app that has started up; it ends what is still under way, and shuts the app
-    down."""
+    """A client of an app that has started up.
+
+    After the block it ends what is still under way, and shuts the app down.
+    """
     loop = asyncio.get_running_loop()
     starts.watch_loop(loop)
     tasks = asyncio.all_tasks()
@@ -139,7 +145,7 @@ async def client_of(app: App, environment: Environment) -> AsyncIterator[Client]
 
 @contextmanager
 def _pool_of_its_own(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """A pool for `asyncio.to_thread` that nobody waits for: one of its jobs may never end."""
+    """A pool for `asyncio.to_thread` whose jobs are not waited for: one may never end."""
     pool = ThreadPoolExecutor(thread_name_prefix="asyncio")
     loop.set_default_executor(pool)
     try:

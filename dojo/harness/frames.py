@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import os
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ _folder: Path | None = None
 
 
 def show_from(folder: Path | None) -> None:
-    """Say in which folder the learner stands: paths are shown as they are typed there.
+    """Say in which folder pytest was started: paths are shown as they are typed there.
 
     Without one, files are shown by their names alone.
     """
@@ -54,7 +55,7 @@ def show_from(folder: Path | None) -> None:
 
 
 def shown(file: str | Path) -> str:
-    """A path that can be clicked, or typed, where the learner stands."""
+    """A path that can be clicked, or typed, in the folder where pytest was started."""
     path = Path(file)
     if _folder is None:
         return path.name
@@ -121,11 +122,12 @@ def where(frame: FrameType) -> Place:
 
 
 def source_of(place: Place) -> str:
+    """The line of code at a place, without its indentation."""
     return linecache.getline(*place).strip()
 
 
 def at(place: Place) -> str:
-    """`katas/k01_name/app.py:18`"""
+    """A place as `katas/k01_name/app.py:18`."""
     return f"{shown(place[0])}:{place[1]}"
 
 
@@ -137,15 +139,15 @@ def line_at(place: Place) -> str:
 
 def said_by(error: BaseException) -> str:
     """The type of an exception and its message; only a message like a document is cut."""
-    try:
+    message = ""
+    with contextlib.suppress(Exception):
         message = str(error)
-    except Exception:
-        message = ""
     name = type(error).__name__
     return f"{name}: {shortened(message, MESSAGE)}" if message else name
 
 
 def shortened(text: str, length: int) -> str:
+    """A text of at most this length, cut with an ellipsis."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 

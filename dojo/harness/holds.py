@@ -13,7 +13,7 @@ from dojo.harness.current import ExchangeState, current_exchange, current_timeli
 
 SECONDS = 2.0
 TURN = 0.1
-# A hold outlasts whoever waits for what it holds, so that the one who waits can say so.
+# A hold outlasts the wait for what it holds, so that the message of the wait is the one shown.
 LONGER = 1.5
 
 # Bound here, before anybody freezes or replaces the ones in their modules.
@@ -123,9 +123,11 @@ class Hold:
 
     @property
     def released(self) -> bool:
+        """Whether what it stops may go on."""
         return self._gate.is_set()
 
     def release(self) -> None:
+        """Let go on what it has stopped."""
         timeline = current_timeline()
         if timeline is not None and self.reached and not self.released:
             timeline.record("released", self.what)
@@ -154,8 +156,11 @@ class Hold:
         self.on_loop = self.on_loop or not self.released
 
     async def stop_here_async(self, by: ExchangeState | None = None, started: str = "") -> None:
-        """Stop the calling coroutine, on behalf of `by` where it is a thread of that exchange that
-        waits for it, and which a solution has `started` itself, or not."""
+        """Stop the calling coroutine.
+
+        Where it replies to a thread, `by` is the exchange of that thread, and `started` what the
+        solution had started by itself to run it.
+        """
         if self._takes():
             self._note(by or current_exchange(), started)
             self.threads += by is not None
@@ -237,11 +242,10 @@ def locks_freed() -> int:
 
 
 def wait_for_lock(state: ExchangeState, freed: int) -> None:
-    """Note that an exchange waits for a lock that was taken when `freed` of them had been freed: it
-    cannot go on before a held one does.
+    """Note that an exchange waits for a lock that a held one has.
 
-    On the event loop's thread it would wait for ever, since nothing could release the hold: what is
-    held goes on.
+    `freed` is how many locks had been freed when it began to wait. On the event loop's thread it
+    would wait for ever, since nothing could release the hold: what is held goes on.
     """
     timeline = current_timeline()
     for hold in [hold for hold in _all if hold.threads and not hold.released]:
@@ -260,7 +264,7 @@ def got_lock(state: ExchangeState) -> None:
 
 
 def lock_freed() -> None:
-    """Note that whoever waits for a lock may go on."""
+    """Note that a lock is free: exchanges that wait for one may go on."""
     global _freed
     with _lock:
         _freed += 1

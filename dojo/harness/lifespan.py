@@ -16,10 +16,10 @@ from dojo.harness.time_limit import during
 
 @asynccontextmanager
 async def running(app: App, state: dict[str, Any]) -> AsyncIterator[None]:
-    """Start `app` up, and shut it down after the block; what it leaves in its state goes into
-    `state`.
+    """Start `app` up, and shut it down after the block.
 
-    Raises `AssertionError` with the app's own words where it cannot start.
+    What it leaves in its state goes into `state`. Raises `AssertionError` with the app's own words
+    where it cannot start.
     """
     events: asyncio.Queue[str] = asyncio.Queue()
     replies: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()

@@ -17,7 +17,7 @@ from dojo.harness.holds import Hold
 class Lines:
     """The lines of a solution that run in worker threads, before the response of an exchange.
 
-    A coroutine is not held: between two lines without an `await` nobody else gets a turn.
+    A coroutine is not held: between two lines without an `await` nothing else gets a turn.
     """
 
     def __init__(self) -> None:
@@ -26,16 +26,18 @@ class Lines:
         self._left = 0
 
     def hold(self, number: int) -> Hold:
-        """Hold the first exchange that comes to a line from now on before one of its lines, counted
-        from 0. Where there are fewer, the hold is never reached."""
+        """Hold the first exchange that comes to a line from now on, before one of its lines.
+
+        They are counted from 0. Where there are fewer, the hold is never reached.
+        """
         self._hold, self._first, self._left = Hold(f"line number {number + 1}"), None, number
         return self._hold
 
-    def called(self, frame: FrameType, event: str, argument: object) -> Any:
+    def called(self, frame: FrameType, _event: str, _argument: object) -> Any:
         """Trace the functions of the solution, and no others: see `sys.settrace`."""
         return self._passed if is_learners(frame) else None
 
-    def _passed(self, frame: FrameType, event: str, argument: object) -> Any:
+    def _passed(self, frame: FrameType, event: str, _argument: object) -> Any:
         hold = self._hold
         if event == "line" and hold is not None and not hold.reached and self._is_of_the_first():
             if self._left == 0:
@@ -54,8 +56,10 @@ class Lines:
 
 @contextmanager
 def traced() -> Iterator[Lines]:
-    """Let the lines be held that run in threads which start from now on; not where a debugger or a
-    measurement of coverage has them already."""
+    """Let the lines be held that run in threads which start from now on.
+
+    Not where a debugger or a measurement of coverage traces them already.
+    """
     lines = Lines()
     before = threading.gettrace()
     free = before is None and sys.gettrace() is None

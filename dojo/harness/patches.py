@@ -41,16 +41,18 @@ _NOTHING = object()
 class Change(Protocol):
     """Something that is changed in the process, and can be changed back."""
 
-    def apply(self) -> None: ...
+    def apply(self) -> None:
+        """Change it."""
 
-    def undo(self) -> None: ...
+    def undo(self) -> None:
+        """Change it back."""
 
 
 @dataclass
 class Patch:
     """An attribute of a module or a class, what takes its place, and why."""
 
-    owner: Any
+    place: Any
     name: str
     replacement: Any
     reason: str
@@ -61,19 +63,19 @@ class Patch:
 
         Also into the sets of `os` that say what a function can do.
         """
-        self.before = vars(self.owner).get(self.name, _NOTHING)
-        for able in _ABLE if self.owner is os else ():
+        self.before = vars(self.place).get(self.name, _NOTHING)
+        for able in _ABLE if self.place is os else ():
             if self.before in able:
                 able.add(self.replacement)
-        setattr(self.owner, self.name, self.replacement)
+        setattr(self.place, self.name, self.replacement)
 
     def undo(self) -> None:
         """Put back what was there, whatever is there now."""
         if self.before is _NOTHING:  # inherited
-            delattr(self.owner, self.name)
+            delattr(self.place, self.name)
         else:
-            setattr(self.owner, self.name, self.before)
-        for able in _ABLE if self.owner is os else ():
+            setattr(self.place, self.name, self.before)
+        for able in _ABLE if self.place is os else ():
             able.discard(self.replacement)
 
 
@@ -102,12 +104,12 @@ class Listener:
         event.remove(self.target, self.event, self.function)
 
 
-def _existing(owner: Any, names: Iterable[str], wrap: Any, reason: str) -> tuple[Patch, ...]:
+def _existing(place: Any, names: Iterable[str], wrap: Any, reason: str) -> tuple[Patch, ...]:
     """A patch for each name that this system has: Windows lacks some."""
     return tuple(
-        Patch(owner, name, wrap(getattr(owner, name)), reason)
+        Patch(place, name, wrap(getattr(place, name)), reason)
         for name in names
-        if hasattr(owner, name)
+        if hasattr(place, name)
     )
 
 
@@ -184,8 +186,8 @@ ALWAYS: tuple[Patch, ...] = (
         "smtplib asks for this machine's name, which takes seconds where name servers are slow",
     ),
     *(
-        Patch(owner, name, http.mocked(getattr(owner, name)), "respx answers instead of a service")
-        for owner, name in (
+        Patch(place, name, http.mocked(getattr(place, name)), "respx replies instead of a service")
+        for place, name in (
             (httpcore.HTTPConnection, "handle_request"),
             (httpcore.ConnectionPool, "handle_request"),
             (httpcore.AsyncHTTPConnection, "handle_async_request"),

@@ -29,15 +29,15 @@ from typing import Any
 Undo = Callable[[], object]
 
 
-def _attribute(owner: Any, name: str) -> Callable[[], Undo]:
+def _attribute(place: Any, name: str) -> Callable[[], Undo]:
     """An attribute that is put back as it was, if it is another one now."""
 
     def look() -> Undo:
-        before = getattr(owner, name, None)
+        before = getattr(place, name, None)
 
         def undo() -> None:
-            if getattr(owner, name, None) is not before:
-                setattr(owner, name, before)
+            if getattr(place, name, None) is not before:
+                setattr(place, name, before)
 
         return undo
 
@@ -59,16 +59,16 @@ def _value(read: Callable[[], Any], write: Callable[[Any], object]) -> Callable[
     return look
 
 
-def _list(owner: Any, name: str) -> Callable[[], Undo]:
+def _list(place: Any, name: str) -> Callable[[], Undo]:
     """A list that is put back, and filled again with what was in it."""
 
     def look() -> Undo:
-        before: list[Any] = getattr(owner, name)
+        before: list[Any] = getattr(place, name)
         held = list(before)
 
         def undo() -> None:
-            if getattr(owner, name) is not before:
-                setattr(owner, name, before)
+            if getattr(place, name) is not before:
+                setattr(place, name, before)
             if before != held:
                 before[:] = held
 

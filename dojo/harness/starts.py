@@ -197,7 +197,7 @@ def _is_pool_worker(thread: threading.Thread) -> bool:
 def _delay(thread: threading.Thread, work: SpawnedWork) -> None:
     """Let a thread begin only when somebody waits for it, the spec has looked, or 0.1 s is over.
 
-    One that nobody waits for is then always still there when the exchange finishes, not only on
+    One that is not waited for is then always still there when the exchange finishes, not only on
     slow machines.
     """
     waited_for = threading.Event()

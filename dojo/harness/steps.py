@@ -1,4 +1,4 @@
-"""The steps of a task: each moment at which somebody else could look at what it has done so far."""
+"""The steps of a task: each moment at which another request could see what it has done so far."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dojo.harness.holds import Hold, until
 class Steps:
     """The steps of the tasks of an exchange."""
 
-    __slots__ = ("_scene",)
+    __slots__ = ("_environment",)
 
     def __init__(self, environment: Environment) -> None:
-        self._scene = environment
+        self._environment = environment
 
     async def of(self, exchange: Exchange) -> AsyncIterator[str]:
-        """Let an exchange that stopped at its response go on, and stop it before each statement and
-        commit, each change on the disk, and each image that it decodes; what it is that comes next.
+        """Let an exchange that stopped at its response go on, and stop it before each step.
 
-        What uses the database or the disk meanwhile must have finished before the next is asked
-        for.
+        A step is a statement or a commit, a change on the disk, or an image that is decoded; yields
+        what comes next, in words. What uses the database or the disk meanwhile must have finished
+        before the next is asked for.
         """
         holds = self._next()
         exchange.release()
@@ -39,9 +39,13 @@ class Steps:
         await exchange.until_finished()
 
     def _next(self) -> list[Hold]:
-        statement = self._scene.database.hold_step(0)
+        statement = self._environment.database.hold_step(0)
         statement.what = "a statement or a commit"
-        return [statement, self._scene.disk.hold_step(), self._scene.image_decoder.hold()]
+        return [
+            statement,
+            self._environment.disk.hold_step(),
+            self._environment.image_decoder.hold(),
+        ]
 
 
 async def _comes_to(exchange: Exchange, holds: list[Hold]) -> str:

@@ -26,15 +26,19 @@ class Added:
 
     @property
     def name(self) -> str:
+        """The name of its function."""
         return _name_of(self.task.func)
 
     @property
     def where(self) -> str:
+        """The line that made it."""
         return line_at(self.place) if self.place else "a line of a library"
 
     def misfit(self) -> str:
-        """What is wrong with the function or its arguments, and how it is put right; empty where
-        nothing is."""
+        """What is wrong with the function or its arguments, and how to put it right.
+
+        Empty where nothing is wrong.
+        """
         func = self.task.func
         if not callable(func):
             return (
@@ -72,6 +76,7 @@ class Tasks:
     added: list[Added] = field(default_factory=list)
 
     def of(self, exchange: int | None = None) -> list[Added]:
+        """Those that were made in an exchange, or all."""
         return [
             added
             for added in self.added
@@ -79,6 +84,7 @@ class Tasks:
         ]
 
     def known(self, task: object) -> Added | None:
+        """What is known of a task; None where it was made elsewhere."""
         return next((added for added in self.added if added.task is task), None)
 
 

@@ -6,7 +6,7 @@ nothing else: never in pytest, in the harness or in a fixture, whose work it wou
 middle. Whatever error a spec then ends with, it is reported as the limit's.
 
 Time in which the process was ready to run and waited for a processor does not count, as Linux tells
-it, so that a busy machine makes nobody late; four times the limit on the wall is the most.
+it, so that a busy machine makes no spec late; four times the limit on the wall is the most.
 Elsewhere it is the time on the wall.
 """
 
@@ -54,10 +54,12 @@ class TimeLimitError(BaseException):
 
     @property
     def where(self) -> str:
+        """Where the solution was, in words."""
         return str(self.place)
 
     @property
     def line(self) -> int:
+        """The line of the solution; 0 where it was nowhere."""
         return self.place.line
 
     def __str__(self) -> str:
@@ -194,8 +196,10 @@ _what = "it"
 
 
 def rung() -> TimeLimitError | None:
-    """The error of the alarm that has rung in this spec, if it has: what an error came of may be
-    lost on its way through a library."""
+    """The error of the alarm that has rung in this spec, if it has.
+
+    A library may have raised an error of its own instead.
+    """
     return _alarm.overtime if _alarm is not None else None
 
 
@@ -237,7 +241,7 @@ def _last_words(text: str) -> None:
 # (Windows), by a thread that has the main thread look up.
 
 
-def _rung(signum: int, frame: FrameType | None) -> None:
+def _rung(_signum: int, frame: FrameType | None) -> None:
     if _alarm is not None:
         _alarm.ring(frame)
 

@@ -48,6 +48,7 @@ class Event:
 
     @property
     def blocks_the_loop(self) -> bool:
+        """Whether it kept the event loop busy in a task or a middleware."""
         return self.blocking and self.on_loop and (self.after_response or self.in_middleware)
 
     @property
@@ -69,7 +70,11 @@ class Order(list[str]):
 
 
 def _copying(thread: int) -> Generator[tuple[list[Event], int], Event | None, None]:
-    """A copy of a timeline that whoever tampers with it has no name for."""
+    """A copy of a timeline for which a solution that changes the timeline has no name.
+
+    The grader compares the two while specs and solutions share a process: a list in an attribute
+    would be changed as easily as the timeline itself.
+    """
     events: list[Event] = []
     while True:
         event = yield events, thread
@@ -164,6 +169,7 @@ class Timeline:
             )
 
     def on_loop(self) -> bool:
+        """Whether the calling thread is the event loop's."""
         return threading.get_ident() == self.loop_thread
 
     def of(self, selector: str) -> list[str]:
@@ -186,8 +192,7 @@ class Timeline:
         return seen
 
     def mark_disorder(self, happened: list[str], expected: list[str]) -> None:
-        """Mark the events that stand where something else was expected, for whoever reads the
-        timeline."""
+        """Mark the events that stand where something else was expected."""
         for was, should in zip(happened, [*expected, *[""] * len(happened)], strict=False):
             if was != should:
                 self.marked = [event for event in self if event.is_a(was)]

@@ -1,5 +1,4 @@
-"""The one audit hook of this process; Python cannot remove a hook, so it is quiet while no spec
-runs."""
+"""The one audit hook of this process: Python cannot remove it, so it is quiet between specs."""
 
 from __future__ import annotations
 

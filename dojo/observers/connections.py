@@ -21,7 +21,7 @@ BUSY = 0.004
 Result = TypeVar("Result")
 
 
-def about_to_connect(dialect: Any, record: Any, args: Any, parameters: dict[str, Any]) -> None:
+def about_to_connect(dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]) -> None:
     """Have an engine make an observed connection; called by SQLAlchemy."""
     if current_timeline() is None or dialect.driver != "pysqlite":
         return
@@ -48,22 +48,28 @@ class ObservedConnection(sqlite3.Connection):
             self._quietly("PRAGMA synchronous=OFF")
 
     def cursor(self, factory: Any = None) -> Any:
+        """A cursor that is observed, too."""
         return super().cursor(ObservedCursor if factory is None else factory)
 
     def execute(self, *args: Any) -> Any:
+        """As sqlite3 does it, by an observed cursor."""
         return self.cursor().execute(*args)
 
     def executemany(self, *args: Any) -> Any:
+        """As sqlite3 does it, by an observed cursor."""
         return self.cursor().executemany(*args)
 
     def executescript(self, *args: Any) -> Any:
+        """As sqlite3 does it, by an observed cursor."""
         return self.cursor().executescript(*args)
 
     def set_authorizer(self, authorizer_callback: Any) -> None:
+        """Set the authorizer of the solution; ours asks it."""
         self._authorizer.own = authorizer_callback
         super().set_authorizer(self._authorizer)
 
     def commit(self) -> None:
+        """Commit, which is noted, and stopped where a spec wants that."""
         step = Step(written=dict(self._written), commits=True)
         if _observing():
             self._before(step)
@@ -73,10 +79,12 @@ class ObservedConnection(sqlite3.Connection):
         self._ended()
 
     def rollback(self) -> None:
+        """Roll back, which frees the locks."""
         super().rollback()
         self._ended()
 
     def close(self) -> None:
+        """Close, which frees the locks."""
         super().close()
         self._ended()
 
@@ -109,16 +117,17 @@ class ObservedConnection(sqlite3.Connection):
         return result
 
     def each(self, text: str, rows: Iterable[Any]) -> Iterator[Any]:
-        """The rows of an `executemany`, each of which is a statement of its own where nothing holds
-        them together."""
+        """The rows of an `executemany`.
+
+        Outside a transaction each of them is a statement of its own.
+        """
         for number, row in enumerate(rows):
             if number and not self.in_transaction and _observing():
                 self._before(self._look_at(text))
             yield row
 
     def _before(self, step: Step) -> None:
-        """Tell the timeline what is about to be executed, and stop or fail it where a spec wants
-        that."""
+        """Note what is about to be executed, and stop or fail it where a spec wants that."""
         timeline, database = current_timeline(), current_database()
         if timeline is None or database is None:
             return
@@ -173,7 +182,7 @@ class ObservedConnection(sqlite3.Connection):
             self._authorizer.silent = silent
 
     def _patiently(self, execute: Callable[[], Result]) -> Result:
-        """Execute something that may have to wait for a lock, which somebody may keep who is held.
+        """Execute something that may have to wait for a lock that a held exchange has.
 
         SQLite's own waiting cannot be seen, so it is cut into short pieces, as long together as
         SQLite was told to wait. Where it does not wait at all, since it would be in vain, its error
@@ -204,6 +213,7 @@ class ObservedCursor(sqlite3.Cursor):
     """A cursor of an observed connection."""
 
     def execute(self, sql: Any, *values: Any) -> Any:
+        """Execute a statement, observed."""
         execute = super().execute
         if not isinstance(sql, str):
             return execute(sql, *values)
@@ -211,6 +221,7 @@ class ObservedCursor(sqlite3.Cursor):
         return self
 
     def executemany(self, sql: Any, rows: Any) -> Any:
+        """Execute a statement with many rows, observed."""
         execute = super().executemany
         if not isinstance(sql, str):
             return execute(sql, rows)
@@ -219,8 +230,10 @@ class ObservedCursor(sqlite3.Cursor):
         return self
 
     def executescript(self, script: Any) -> Any:
-        """As sqlite3 does it: commit, then one statement after the other with no transaction but
-        those that they begin."""
+        """As sqlite3 does it: commit, then one statement after the other.
+
+        There is no transaction but those that the statements begin.
+        """
         if not isinstance(script, str) or not _observing():
             return super().executescript(script)
         connection = self._of

@@ -73,26 +73,29 @@ class Disk:
         return text.removesuffix("\n").split("\n") if text else []
 
     def files(self) -> list[str]:
-        """All files below the working directory with `/` in their names, sorted; the database left
-        out."""
+        """All files below the working directory with `/` in their names, sorted.
+
+        The database is left out.
+        """
         found = (p.relative_to(self.directory) for p in self.directory.rglob("*") if p.is_file())
         return sorted(p.as_posix() for p in found if not p.name.startswith("shop.db"))
 
     def hold(self, name: str, *, step: int = 1) -> Hold:
-        """Hold the first exchange that opens the file `name` for writing, or puts another file or a
-        folder in that place, just before it does so.
+        """Hold the first exchange that is about to write the file `name`.
 
-        With `step=2` it is one that opens it a second time, or hands the system a second piece of
-        text. The name `*` is any file.
+        It opens it for writing, or puts another file or a folder in that place. With `step=2` it is
+        one that opens it a second time, or hands the system a second piece of text. The name `*` is
+        any file.
         """
         hold = Hold(f"the writing of {name}")
         self._holds.append(_Held(name, step, hold))
         return hold
 
     def hold_step(self) -> Hold:
-        """Hold the next exchange that changes a file or a folder after its response, just before it
-        does so: opens a file for writing, hands the system a piece of it, makes or moves
-        something."""
+        """Hold the next exchange that is about to change a file or a folder after its response.
+
+        It opens a file for writing, hands the system a piece of it, makes or moves something.
+        """
         hold = Hold("a step on the disk")
         self._holds.append(_HeldStep(hold))
         return hold
@@ -116,8 +119,10 @@ class Disk:
         self._broken[name] = number
 
     def fill_up_for(self, text: str) -> list[str]:
-        """From now on there is no space left for a piece that holds this text, in whatever file;
-        the names of the files for which there was none."""
+        """From now on there is no space left for a piece that holds this text, in any file.
+
+        Gives a list that the names of the files are put into for which there was none.
+        """
         self._refused = text.encode()
         return self._without_space
 
@@ -127,8 +132,10 @@ class Disk:
 
     @contextmanager
     def foreign_locale(self) -> Iterator[None]:
-        """A machine whose locale is not UTF-8, with Python's UTF-8 mode off: text files are opened
-        in another encoding by default, on every version of Python."""
+        """A machine whose locale is not UTF-8, with Python's UTF-8 mode off.
+
+        Text files are opened in another encoding by default, on every version of Python.
+        """
         before = locale.setlocale(locale.LC_CTYPE)
         locale.setlocale(locale.LC_CTYPE, "C")
         self.foreign = True
@@ -139,8 +146,7 @@ class Disk:
             locale.setlocale(locale.LC_CTYPE, before)
 
     def name_of(self, path: object) -> str | None:
-        """The name of a path below the working directory, with `/`; None for what lies
-        elsewhere."""
+        """The name of a path below the working directory, with `/`; None elsewhere."""
         full = full_path(path)
         if full is None:
             return None
@@ -148,6 +154,7 @@ class Disk:
         return None if name.startswith("..") else Path(name).as_posix()
 
     def opened(self, name: str, *, writing: bool) -> None:
+        """Note that a file is opened, and stop or fail it where a spec wants that."""
         if writing and name in self._broken and by_the_solution():
             self._stop("open", name)
         if not counts():
@@ -162,6 +169,7 @@ class Disk:
         self.note("write", name)
 
     def written(self, name: str, data: Any = b"") -> None:
+        """Note that a piece of a file is written, and stop or fail it where a spec wants that."""
         if not counts():
             return
         self._stop("write", name)
@@ -194,12 +202,13 @@ class Disk:
         self.used(kind, place if place == name or name is None else f"{name} to {place}")
 
     def used(self, kind: str, name: str) -> None:
-        """Note what hurts nobody in a thread."""
+        """Note what matters only on the event loop's thread."""
         timeline = current_timeline()
         if timeline is not None and timeline.on_loop() and counts():
             self.note(kind, name)
 
     def note(self, kind: str, name: str) -> None:
+        """Note something that keeps its thread busy."""
         timeline = current_timeline()
         if timeline is not None:
             timeline.record(kind, name, blocking=True)
@@ -221,7 +230,7 @@ class Disk:
             timeline = current_timeline()
             if timeline is not None:
                 timeline.record("refused", f"writing {os.fsdecode(path)}")  # type: ignore[arg-type]
-            # The event itself goes no further: who else wants to know is told by one of our own.
+            # No other hook gets an event that one has refused, but this one of our own.
             sys.audit(REFUSED, path)
             raise PermissionError(errno.EACCES, OUTSIDE, path)
 
@@ -265,7 +274,7 @@ class _HeldStep:
 
     hold: Hold
 
-    def come(self, how: str, name: str, exchange: int) -> None:
+    def come(self, _how: str, name: str, _exchange: int) -> None:
         state = current_exchange()
         if state is not None and state.responded:
             if not self.hold.reached:

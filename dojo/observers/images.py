@@ -46,6 +46,7 @@ class ImageDecoder:
         return self._hold
 
     def decoding(self, image: Any) -> None:
+        """Note that pixels are decoded, and stop or fail it where a spec wants that."""
         timeline = current_timeline()
         if timeline is None or current_exchange() is None:
             return

@@ -28,13 +28,16 @@ class Logs:
         self.too_low: list[str] = []
 
     def listen_to_all(self) -> None:
-        """From now on no record of the solution is left out because its level is low: what it logs
-        on another logger than `kata` is in `elsewhere`, and what it logs on `kata` below WARNING
-        while it handles an exception is in `too_low`."""
+        """From now on leave no record of the solution out because its level is low.
+
+        What it logs on another logger than `kata` is in `elsewhere`. What it logs on `kata` below
+        WARNING while it handles an exception is in `too_low`.
+        """
         logging.disable(logging.NOTSET)
         logging.root.setLevel(1)
 
     def note(self, record: logging.LogRecord) -> None:
+        """Keep the text of a record."""
         text = _text(record)
         self.seen.append((record.levelno, text))
         if record.levelno < logging.WARNING and sys.exc_info()[0] is not None:

@@ -39,6 +39,7 @@ class Step:
 
     @property
     def queried(self) -> set[str]:
+        """The tables that it reads and does not change."""
         return self.read.difference(self.written)
 
 
@@ -92,21 +93,21 @@ class Database:
             connection.close()
 
     def hold_changes(self, table: str, limit: int = 1) -> Hold:
-        """Hold whoever is about to insert, update or delete in `table`."""
+        """Hold what is about to insert, update or delete in `table`."""
         return self._hold(f"the change of the table {table}", _changes(table), limit)
 
     def hold_queries(self, table: str, limit: int = 1, *, after: int = 0) -> Hold:
-        """Hold whoever is about to select from `table`, once it was selected from `after` times."""
+        """Hold what is about to select from `table`, once it was selected from `after` times."""
         return self._hold(
             f"the query of the table {table}", _from_number(after, _queries(table)), limit
         )
 
     def hold_step(self, number: int, *, in_task: bool = True) -> Hold:
-        """Hold the first exchange that uses the database from now on at one of its steps, counted
-        from 0: its statements, whatever the table, and the commits of what it has changed.
+        """Hold the first exchange that uses the database from now on, at one of its steps.
 
-        With `in_task` the steps after its response count, else those before it. Where there are
-        fewer, the hold is never reached.
+        They are counted from 0: its statements, whatever the table, and the commits of what it has
+        changed. With `in_task` the steps after its response count, else those before it. Where
+        there are fewer, the hold is never reached.
         """
         return self._hold(
             f"statement or commit number {number + 1}",
@@ -115,8 +116,10 @@ class Database:
         )
 
     def fail_queries(self, table: str, error: Exception | None = None, *, after: int = 0) -> None:
-        """From now on selects from `table` fail, once it was selected from `after` times: with an
-        error of the database, or `error`."""
+        """From now on selects from `table` fail, once it was selected from `after` times.
+
+        With an error of the database, or `error`.
+        """
         error = error or sqlite3.OperationalError("disk I/O error (made by this spec)")
         self._failures.append((_from_number(after, _queries(table)), error))
 
@@ -175,7 +178,8 @@ class _ByTheFirst:
         self.in_task = in_task
         self.number: int | None = None
 
-    def __call__(self, step: Step) -> bool:
+    def __call__(self, _step: Step) -> bool:
+        """Whether the calling exchange is the first."""
         state = current_exchange()
         if state is None or state.responded != self.in_task:
             return False
@@ -191,8 +195,7 @@ _pool_of = operator.attrgetter("_pool")
 
 
 def use(database: Database | None) -> None:
-    """Make `database` the one in force, and close what solutions have left open in the one
-    before."""
+    """Make `database` the one in force, and close what is open in the one before."""
     global _database
     _database = database
     while _pools:
@@ -204,7 +207,7 @@ def current_database() -> Database | None:
     return _database
 
 
-def checked_out(connection: Any, record: Any, proxy: Any) -> None:
+def checked_out(_connection: Any, _record: Any, proxy: Any) -> None:
     """Remember a pool that is in use; called by SQLAlchemy."""
     if current_timeline() is not None:
         _pools.add(_pool_of(proxy))

@@ -19,7 +19,7 @@ class NoValues(Sequence[Any]):
     def __len__(self) -> int:
         raise _Prepared
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, _index: Any) -> Any:
         raise _Prepared
 
 
@@ -35,6 +35,7 @@ class Authorizer:
         self.silent = False
 
     def __call__(self, action: int, *args: str | None) -> int:
+        """Note what a statement does that is only looked at; else ask the solution's authorizer."""
         if self.step is not None:
             _note(self.step, action, *args)
         elif self.own is not None and not self.silent:
