@@ -231,9 +231,7 @@ _start = threading.Thread.start
 
 
 class _Server:
-    """Aiosmtpd on a free loopback port, in a thread of its own, for as long as the process
-    lives.
-    """
+    """aiosmtpd on a free loopback port, in a thread that lives as long as the process."""
 
     def __init__(self) -> None:
         from aiosmtpd.smtp import SMTP
