@@ -139,6 +139,7 @@ async def test_a_service_fails_in_each_of_the_ways_of_httpx(
 
     exchange = await run_tasks(environment, task)
 
+    assert isinstance(exchange.raised, httpx.RequestError)
     assert type(exchange.raised) is kind
     assert str(exchange.raised.request.url) == URL
     assert environment.timeline.of("call") == [f"POST {URL}, {told}: {MADE}"]

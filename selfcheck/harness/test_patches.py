@@ -89,7 +89,7 @@ def test_a_spec_changes_what_is_in_the_list_and_nothing_else(tmp_path):
     before = callables()
     with environment_in(tmp_path):
         inside = changed(before)
-    listed = {patch.name for patch in patches.ALWAYS if patch.owner is not socket.socket}
+    listed = {patch.name for patch in patches.ALWAYS if patch.place is not socket.socket}
 
     assert inside == listed
     assert changed(before) == set()

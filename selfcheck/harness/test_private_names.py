@@ -61,7 +61,8 @@ def test_workers_of_a_pool_are_known_to_the_interpreter():
         pool.submit(lambda: None).result()
         (worker,) = pool._threads
         assert worker in concurrent.futures.thread._threads_queues, "not the worker's own key"
-        assert worker._target.__module__ == concurrent.futures.thread.__name__, (
+        target = getattr(worker, "_target", None)
+        assert getattr(target, "__module__", "") == concurrent.futures.thread.__name__, (
             "starts._is_pool_worker asks `Thread._target` whether a thread is a pool's"
         )
 

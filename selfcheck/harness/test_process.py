@@ -61,7 +61,7 @@ CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     ),
     "logging.captureWarnings": (
         lambda: logging.captureWarnings(True),
-        lambda: (logging._warnings_showwarning, warnings.showwarning),
+        lambda: (vars(logging)["_warnings_showwarning"], warnings.showwarning),
     ),
     "locale": (
         lambda: locale.setlocale(locale.LC_ALL, "C.UTF-8"),
@@ -69,7 +69,7 @@ CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     ),
     "event loop policy": (
         lambda: setattr(asyncio.events, "_event_loop_policy", object()),
-        lambda: asyncio.events._event_loop_policy,
+        lambda: vars(asyncio.events)["_event_loop_policy"],
     ),
     "decimal context": (
         lambda: setattr(decimal.getcontext(), "prec", 3),

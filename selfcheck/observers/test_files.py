@@ -284,9 +284,11 @@ async def test_a_logged_exception_reads_no_file(environment, caplog):
     """A failure that is logged on the loop is not a file that is read there. Python 3.13 parses the
     line of an assignment or a call that failed to find what to underline."""
 
+    missing: dict[str, list[int]] = {}
+
     async def task() -> None:
         try:
-            raised = {}["no such key"]
+            raised = missing["no such key"]
             raised.append(1)
         except KeyError:
             logging.getLogger("kata").exception("failed")

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -343,7 +344,8 @@ async def test_who_waits_for_what_a_held_one_has_locked_counts_as_held(environme
             await about_to.until_reached()
             second = client.begin("POST", "/")
             await client.finish_what_can([first, second])
-            assert held(second.number) is about_to
+            waits_for = held(second.number)
+            assert waits_for is about_to
             assert users(environment) == []
             about_to.release()
             await first.until_finished()
@@ -419,7 +421,7 @@ async def test_what_a_solution_sets_on_its_connections_works(environment):
 
     def use_them() -> None:
         with closing(engine.raw_connection()) as connection:
-            driver = connection.driver_connection
+            driver: Any = connection.driver_connection
             driver.set_authorizer(authorize)
             driver.row_factory = sqlite3.Row
             driver.text_factory = bytes
