@@ -39,14 +39,17 @@ class Kata:
 
     @property
     def card(self) -> Path:
+        """The file with the story and the contract."""
         return self.root / "katas" / self.name / "README.md"
 
     @property
     def stub(self) -> Path:
+        """The file that a learner fills in."""
         return self.root / "katas" / self.name / "app.py"
 
     @property
     def spec_file(self) -> Path:
+        """The file with the specs."""
         return self.root / "tests" / f"test_{self.name}.py"
 
     @cached_property

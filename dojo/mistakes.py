@@ -51,10 +51,10 @@ class Mistake:
     says: str
 
     def find_base(self, solutions: Path | None = None) -> Path:
-        """The file that the diff changes: in the kata's folder that the diff lies in, or else in
-        `solutions`, the folder of the kata's solutions in a checkout.
+        """The file that the diff changes.
 
-        Raises `MistakeError`.
+        It is in the kata's folder that the diff lies in, or else in `solutions`, the folder of the
+        kata's solutions in a checkout. Raises `MistakeError`.
         """
         parent = self.file.parent
         own = parent.parent if parent.name == FOLDER else parent

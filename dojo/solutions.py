@@ -63,10 +63,10 @@ class Solutions:
 
 
 def find_solutions(path: Path, katas: dict[str, Kata]) -> Solutions:
-    """The solutions that `path` names: a tree, a checkout with such a `katas/`, the folder of one
-    kata, or one file.
+    """The solutions that `path` names.
 
-    A file belongs to the kata that its name or one of its folders begins with. Raises
+    A path is a tree, a checkout with such a `katas/`, the folder of one kata, or one file. A file
+    belongs to the kata that its name or one of its folders begins with. Raises
     `SolutionsNotFoundError`.
     """
     path = path.resolve()
@@ -137,6 +137,7 @@ def load_solution(kata: Kata, file: Path) -> ModuleType:
 
 
 def unload(module: ModuleType) -> None:
+    """Forget a solution's module."""
     sys.modules.pop(module.__name__, None)
 
 
@@ -180,7 +181,7 @@ def _execute(code: CodeType, name: str, file: Path) -> ModuleType:
     except KeyboardInterrupt:
         unload(module)
         raise
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001
         unload(module)
         raise _why_not(error, file) from None
     return module

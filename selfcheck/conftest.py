@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,10 +52,10 @@ def trial_of(
     for item in request.session.items:
         if not isinstance(item, pytest.Function):
             continue
+        params: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
         if item.originalname == "test_a_right_solution_is_green":
-            begin(**item.callspec.params)
+            begin(params["kata"], params["file"])
         elif item.originalname == "test_a_mistake_is_red_where_it_says":
-            specs = read_mistake(item.callspec.params["file"]).caught_by
-            begin(**item.callspec.params, specs=specs)
+            begin(params["kata"], params["file"], read_mistake(params["file"]).caught_by)
     yield lambda kata, file, specs=(): begin(kata, file, specs).result()
     pool.shutdown(cancel_futures=True)

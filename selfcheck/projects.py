@@ -112,7 +112,7 @@ def once() -> Once:
         if name not in runs:
             try:
                 runs[name] = make()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001
                 runs[name] = error
         result = runs[name]
         if isinstance(result, BaseException):

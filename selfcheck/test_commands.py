@@ -129,15 +129,16 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.ran = []
+    commands: list[list[str]] = []
+    vars(module)["ran"] = commands
 
     def run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
         Path(module.BIN).mkdir(parents=True, exist_ok=True)
         Path(module.PYTHON).touch()
         if "-c" not in command[:2]:
-            module.ran.append(command)
-        done = subprocess.CompletedProcess(command, 0)
-        done.output = ""
+            commands.append(command)
+        done: subprocess.CompletedProcess[bytes] = subprocess.CompletedProcess(command, 0)
+        vars(done)["output"] = ""
         return done
 
     monkeypatch.setattr(module, "run", run)

@@ -92,8 +92,8 @@ def test_a_diff_that_is_not_there_says_so(tmp_path: Path):
 )
 def test_a_diff_makes_of_its_base_what_it_was_made_of(put: Put, new: str):
     """At the beginning, in the middle and at the end; whatever else may look like a line end."""
-    lines = [text.split("\n")[:-1] for text in (BASE, new)]
-    diff = "\n".join(difflib.unified_diff(*lines, "app.py", "late.py", lineterm=""))
+    before, after = (text.split("\n")[:-1] for text in (BASE, new))
+    diff = "\n".join(difflib.unified_diff(before, after, "app.py", "late.py", lineterm=""))
 
     assert patched(put(f"{HEADER}{diff}\n")) == new
 

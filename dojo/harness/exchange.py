@@ -241,7 +241,7 @@ class Exchange:
                 self._send,
                 self._go_on.wait,
             )
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             self.raised = error
         finally:
             self._left_behind = spawned.left_behind(self.state)

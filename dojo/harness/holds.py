@@ -74,7 +74,7 @@ async def _wait_for(over: Callable[[], bool], eager: int) -> None:
                 loop.call_soon(ask)
             else:
                 loop.call_later(0.0005, ask)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             waiting.set_exception(error)
 
     ask()

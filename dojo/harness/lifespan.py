@@ -36,7 +36,7 @@ async def running(app: App, state: dict[str, Any]) -> AsyncIterator[None]:
     async def run() -> None:
         try:
             await app(scope, receive, replies.put)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             await replies.put({"type": "raised", "message": f"{type(error).__name__}: {error}"})
         else:
             await replies.put({"type": "ended"})

@@ -212,7 +212,7 @@ def _delay(thread: threading.Thread, work: SpawnedWork) -> None:
         origin.set(started)
         try:
             run()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             _note_error(error)
         finally:
             work_for(None)

@@ -47,6 +47,11 @@ class Host:
     folder: Path
     servers: dict[str, socket.socket] = field(default_factory=dict)
 
+    def close(self) -> None:
+        """Close all servers."""
+        for server in self.servers.values():
+            server.close()
+
     def open(self, name: str, family: int, kind: int, address: Any) -> None:
         server = socket.socket(family, kind)
         server.bind(address)
@@ -84,8 +89,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     name = f"/tmp/dojo-server-{os.getpid()}"
     with ExitStack() as stack:
         # Some of what attacks make is too deep for Python's own way to remove it.
-        stack.callback(subprocess.run, ["rm", "-rf", host.folder])
-        stack.callback(lambda: [server.close() for server in host.servers.values()])
+        stack.callback(lambda: subprocess.run(["rm", "-rf", host.folder]))
+        stack.callback(host.close)
         host.open("TCP", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         host.open("UDP", socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
         host.open("UNIX", socket.AF_UNIX, socket.SOCK_STREAM, name)

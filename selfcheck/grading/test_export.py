@@ -29,7 +29,7 @@ from jsonschema import Draft202012Validator
 
 from dojo.cli import main
 from dojo.grading.export import TEMPLATES
-from selfcheck.projects import BOARD_ROW, CALLED, CRASHES, KATA, PATIENCE, RIGHT, ROOT
+from selfcheck.projects import CALLED, CRASHES, KATA, LIGHT_ROW, PATIENCE, RIGHT, ROOT
 
 pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="the scripts are for bash")
 
@@ -229,7 +229,7 @@ class Actions:
                     (self.artifacts / given["name"]).mkdir(parents=True, exist_ok=True)
                     shutil.copy(file, self.artifacts / given["name"])
         elif name == "actions/download-artifact":
-            assert given["merge-multiple"] is True
+            assert given["merge-multiple"]
             (workspace / given["path"]).mkdir()
             for file in self.artifacts.glob(f"{given['pattern']}/*"):
                 shutil.copy(file, workspace / given["path"])
@@ -434,7 +434,7 @@ def test_a_class_begins_with_grey_lights_and_its_own_tool(school, machine, tmp_p
     run = machine.run("python", "-m", "pytest", "--trace-config", "-p", "no:randomly", cwd=mine)
 
     assert run.returncode == 1, run.stdout + run.stderr
-    assert BOARD_ROW.findall(run.stdout) == [("grey", "k01", "0", "10")]
+    assert LIGHT_ROW.findall(run.stdout) == [("grey", "k01", "0", "10")]
     assert f"from '{mine / 'dojo' / 'plugin'}{os.sep}" in run.stdout
 
 

@@ -16,13 +16,13 @@ from dojo.grading.formats.html import emit
 from dojo.grading.results import (
     Isolation,
     KataResult,
-    Light,
     Results,
     SpecResult,
     State,
     SubmissionResult,
     spread,
 )
+from dojo.lights import Light
 
 CONTEXT = Context(root=Path(), environment={})
 VOID = {"meta", "input", "rect"}
