@@ -1,3 +1,3 @@
-"""The tool behind the katas: it drives an answer, watches what it does, and says what was seen."""
+"""The tool behind the katas: it runs a solution, watches it, and explains each red spec."""
 
 __version__ = "1.0.0"

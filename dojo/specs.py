@@ -1,4 +1,4 @@
-"""What the specs of several katas share."""
+"""Helpers that the specs of several katas share."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Session:
 
 
 class MailServer:
-    """What one spec sees of the server.
+    """The server as one spec sees it.
 
     The sockets of all sessions are kept, so that a connection which a solution does not close stays
     open: that Python happens to drop it with the last reference is nothing to rely on.

@@ -42,7 +42,7 @@ async def record_exchange(
         scope: The request, an ASGI scope of the type `http`.
         receive: The server's `receive`.
         send: The server's `send`.
-        at_response: What is awaited between the response and what comes after it.
+        at_response: The function that is awaited between the response and what comes after it.
     """
     token = here.set(state)
     task_works_for(asyncio.current_task(), state)

@@ -49,7 +49,7 @@ class Environment:
     client: Client | None = None
 
     def changes(self) -> list[str]:
-        """What was changed by hand while a spec ran, in words; it should be nothing.
+        """The changes that were made by hand while a spec ran, in words; there should be none.
 
         The grader asks: a solution could make its own timeline look right.
         """

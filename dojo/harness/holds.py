@@ -82,7 +82,7 @@ async def _wait_for(over: Callable[[], bool], eager: int) -> None:
 
 
 class NotReachedError(AssertionError):
-    """What a spec wanted to hold was not under way."""
+    """Nothing arrived at the hold of a spec."""
 
 
 class Hold:

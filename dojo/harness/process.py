@@ -1,4 +1,4 @@
-"""What a solution changes of the process, put back after its spec: the next must not notice.
+"""Put back after each spec what its solution changed of the process: the next must not notice.
 
 A solution is written for a process of its own, which it may set up as it likes. Here it shares one
 with pytest and with all other solutions.

@@ -1,4 +1,4 @@
-"""What a solution starts by itself: asyncio tasks, threads, jobs of an executor.
+"""Spawned work: the asyncio tasks, threads and executor jobs that a solution starts by itself.
 
 It is watched for two reasons. Work that an endpoint starts may or may not come before the response:
 at each `send` it gets its chance, so that a race is always lost where the spec looks. And nothing
@@ -49,7 +49,7 @@ class SpawnedWork:
         self.jobs.append(SpawnedJob(what, _where(), ended, in_thread))
 
     def left_behind(self) -> list[str]:
-        """What has not ended, in words."""
+        """The work that has not ended, in words."""
         return [f"{s.what} started {s.where}" for s in self.jobs if not s.ended()]
 
 
@@ -77,7 +77,7 @@ def forget() -> None:
 
 
 def left_behind(state: ExchangeState) -> list[str]:
-    """What the exchange has started and left running, in words.
+    """The work that the exchange has started and left running, in words.
 
     To be asked in the very turn in which the app has returned.
     """
@@ -117,7 +117,7 @@ def _where() -> str:
 
 
 def started_by(what: str) -> str:
-    """What a solution starts itself, in words; empty where a library does so for it."""
+    """The thing that a solution starts itself, in words; empty where a library starts it."""
     for frame in callers():
         if is_learners(frame):
             return f"{what} that was started at {at(where(frame))}"

@@ -1,4 +1,4 @@
-"""What takes the place of the ways to start something: a task, a thread, a job of an executor."""
+"""The replacements of the calls that start something: a task, a thread, a job of an executor."""
 
 from __future__ import annotations
 

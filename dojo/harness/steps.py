@@ -21,8 +21,8 @@ class Steps:
         """Let an exchange that stopped at its response go on, and stop it before each step.
 
         A step is a statement or a commit, a change on the disk, or an image that is decoded; yields
-        what comes next, in words. What uses the database or the disk meanwhile must have finished
-        before the next is asked for.
+        the next step, in words. A block that uses the database or the disk must have finished with
+        them before it asks for the next step.
         """
         holds = self._next()
         exchange.release()
@@ -49,7 +49,7 @@ class Steps:
 
 
 async def _comes_to(exchange: Exchange, holds: list[Hold]) -> str:
-    """What an exchange is about to do next; empty where it has finished."""
+    """The next step of an exchange, in words; empty where it has finished."""
 
     def reached() -> list[str]:
         return [hold.what for hold in holds if hold.reached]

@@ -35,7 +35,7 @@ class Added:
         return line_at(self.place) if self.place else "a line of a library"
 
     def misfit(self) -> str:
-        """What is wrong with the function or its arguments, and how to put it right.
+        """The fault of the function or its arguments, and how to put it right.
 
         Empty where nothing is wrong.
         """
@@ -84,7 +84,7 @@ class Tasks:
         ]
 
     def known(self, task: object) -> Added | None:
-        """What is known of a task; None where it was made elsewhere."""
+        """The record of a task; None where it was made elsewhere."""
         return next((added for added in self.added if added.task is task), None)
 
 

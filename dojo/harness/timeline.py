@@ -84,10 +84,10 @@ def _copying(thread: int) -> Generator[tuple[list[Event], int], Event | None, No
 
 @dataclass(slots=True)
 class Timeline:
-    """What happened, in order.
+    """The events of one spec, in order.
 
     Any thread may add to it; `under_way` counts exchanges begun and not finished, and `in_flight`
-    are those whose app is at work. What goes on without end does not fill the memory: see `EVENTS`.
+    are those whose app is at work. Endless events do not fill the memory: see `EVENTS`.
     What a spec took exception to is `marked`, and `likely` is the reason, as far as it is known.
     `errors` are the exceptions that did not come out of the app.
     """
@@ -208,7 +208,7 @@ class Timeline:
         return message
 
     def on_the_loop(self) -> list[str]:
-        """What kept the event loop busy, also before the response, and in an endpoint."""
+        """The events that kept the event loop busy, before the response and in an endpoint too."""
         return [
             str(event)
             for event in self
@@ -216,7 +216,7 @@ class Timeline:
         ]
 
     def blocked(self) -> list[str]:
-        """What kept the event loop busy inside a task or a middleware: it should be nothing."""
+        """The events that kept the event loop busy inside a task or a middleware; none is right."""
         return [str(event) for event in self if event.blocks_the_loop]
 
 

@@ -159,7 +159,7 @@ class ObservedConnection(sqlite3.Connection):
         holds.lock_freed()
 
     def _look_at(self, text: str) -> Step:
-        """What a statement would read and write; nothing where it is none."""
+        """The tables that a statement would read and write; none where it is no statement."""
         step = self._authorizer.step = Step(text)
         try:
             self._quietly(f"EXPLAIN {text}", NoValues())

@@ -1,4 +1,4 @@
-"""What takes the place of `open`, and of the functions of `os` that have no audit event."""
+"""The replacements of `open`, and of the functions of `os` that have no audit event."""
 
 from __future__ import annotations
 

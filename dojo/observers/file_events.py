@@ -1,4 +1,4 @@
-"""What the audit hook tells of files: opening, moving, removing and making, whatever does it."""
+"""The audit events of files: opening, moving, removing and making, whatever does it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ LOGGER = "kata"
 
 
 class Logs:
-    """What was logged to the logger `kata`: level names and texts, not the records.
+    """The messages on the logger `kata`: level names and texts, not the records.
 
     A record would keep the exception alive, and with it everything that the failing function held
     open.
@@ -30,8 +30,8 @@ class Logs:
     def listen_to_all(self) -> None:
         """From now on leave no record of the solution out because its level is low.
 
-        What it logs on another logger than `kata` is in `elsewhere`. What it logs on `kata` below
-        WARNING while it handles an exception is in `too_low`.
+        Records on other loggers than `kata` go to `elsewhere`. Records on `kata` below WARNING go to
+        `too_low`, where an exception was being handled.
         """
         logging.disable(logging.NOTSET)
         logging.root.setLevel(1)

@@ -60,7 +60,7 @@ class Database:
         self._failures: list[tuple[Callable[[Step], bool], Exception]] = []
 
     def rows(self, query: str, *values: Any) -> list[Row]:
-        """What is committed now; an empty list where there is no database yet."""
+        """The rows that are committed now; an empty list where there is no database yet."""
         if not self.file.is_file():
             return []
         connection = sqlite3.connect(self.file.as_uri() + "?mode=ro", uri=True)

@@ -1,4 +1,4 @@
-"""What SQLite says of a statement while it prepares it, and the statements of a script."""
+"""The tables that SQLite names while it prepares a statement, and the statements of a script."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NoValues(Sequence[Any]):
 
 
 class Authorizer:
-    """What SQLite asks whether a statement may do what it says, while it prepares it.
+    """The authorizer that SQLite asks while it prepares a statement.
 
     It knows no connection: a connection that is not used any more must be closed at once.
     """

@@ -1,4 +1,4 @@
-"""What one submitted solution may use, and how much of it a process uses."""
+"""The limits of one submitted solution, and how much of them a process uses."""
 
 from __future__ import annotations
 
