@@ -30,8 +30,8 @@ class Logs:
     def listen_to_all(self) -> None:
         """From now on leave no record of the solution out because its level is low.
 
-        Records on other loggers than `kata` go to `elsewhere`. Records on `kata` below WARNING go to
-        `too_low`, where an exception was being handled.
+        Records on other loggers than `kata` go to `elsewhere`. Records on `kata` below WARNING go
+        to `too_low`, where an exception was being handled.
         """
         logging.disable(logging.NOTSET)
         logging.root.setLevel(1)
