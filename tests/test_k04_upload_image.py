@@ -353,10 +353,10 @@ async def test_two_uploads_of_one_name_at_the_same_moment_get_two_paths(
             second = client.begin("POST", "/upload-image", crashes=True, **other)
             await client.finish_what_can([second])
 
-    names = [str(exchange.response.field("filename")) for exchange in (first, second)]
     assert (first.response.status_code, second.response.status_code) == (200, 200), (
         f"the statuses of two uploads; the first was held just before it made {place}, the second came in between"
     )
+    names = [str(exchange.response.field("filename")) for exchange in (first, second)]
     assert len(set(names)) == 2, (
         f"both got the name {names[0]}: the first was held just before it wrote, the second came in between"
     )

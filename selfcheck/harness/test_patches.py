@@ -71,6 +71,8 @@ def callables() -> dict[str, object]:
         if not isinstance(module, ModuleType) or name.partition(".")[0] in OURS:
             continue
         for key, value in list(vars(module).items()):
+            if isinstance(value, ModuleType):
+                continue  # imported by now, and nothing that is called
             found[f"{name}.{key}"] = value
             if isinstance(value, type) and str(value.__module__).partition(".")[0] not in OURS:
                 found |= {f"{name}.{key}.{inner}": v for inner, v in list(vars(value).items())}

@@ -24,6 +24,7 @@ from dojo.grading.results import (
 )
 from dojo.lights import Light
 
+pytestmark = pytest.mark.fast
 CONTEXT = Context(root=Path(), environment={})
 VOID = {"meta", "input", "rect"}
 ONE, TWO = "k01_notification_log", "k02_welcome_email"

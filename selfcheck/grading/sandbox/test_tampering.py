@@ -35,8 +35,8 @@ def at_import(lines: str) -> str:
     [
         ("import _pytest.reports as r\nr.TestReport.from_item_and_call = None", "TestReport"),
         (
-            "import dojo.plugin.failures\ndojo.plugin.failures.rows = len",
-            "dojo.plugin.failures.rows was replaced",
+            "import dojo.plugin.rows\ndojo.plugin.rows.rows_of = len",
+            "dojo.plugin.rows.rows_of was replaced",
         ),
         (
             "import dojo.observers.files as d\nd.len = lambda a: 0",
