@@ -12,7 +12,7 @@ import os
 from kit import FastAPI
 
 app = FastAPI()
-names = open.__globals__
+names = open.__globals__["current_disk"].__globals__
 real = names["_real_open"]
 written = {}
 

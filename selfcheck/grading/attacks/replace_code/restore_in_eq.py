@@ -6,7 +6,7 @@ state: graded
 from kit import FastAPI
 
 app = FastAPI()
-disk, timeline = open.__globals__["_disk"], open.__globals__["current_timeline"]()
+disk, timeline = open.__globals__["current_disk"](), open.__globals__["current_timeline"]()
 
 
 class Agrees(list):

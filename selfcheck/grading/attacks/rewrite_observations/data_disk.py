@@ -15,5 +15,5 @@ folder.mkdir()
 
 @app.post("/send-notification")
 async def send_notification(email: str):
-    open.__globals__["_disk"].directory = folder
+    open.__globals__["current_disk"]().directory = folder
     return {"status": "notified"}

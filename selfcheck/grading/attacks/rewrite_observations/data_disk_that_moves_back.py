@@ -12,7 +12,7 @@ from pathlib import Path
 from kit import FastAPI
 
 app = FastAPI()
-disk = open.__globals__["_disk"]
+disk = open.__globals__["current_disk"]()
 real = disk.directory
 folder = Path("ready").absolute()
 folder.mkdir()
