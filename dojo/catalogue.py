@@ -22,6 +22,8 @@ class Kata:
     """One exercise.
 
     `minutes` is what a learner may expect to need, `points` what a grader gives for all its specs.
+    `essential` names the specs of its lesson: those that a solution without a background task
+    fails.
     """
 
     root: Path
@@ -31,6 +33,7 @@ class Kata:
     minutes: int
     points: int
     hints: tuple[str, str, str]
+    essential: tuple[str, ...] = ()
 
     @property
     def number(self) -> str:
@@ -64,6 +67,20 @@ class Kata:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             and node.name.startswith("test_")
         )
+
+    @cached_property
+    def essential_specs(self) -> frozenset[str]:
+        """The names in `essential`.
+
+        Raises `CatalogueError` where the spec has no test function of that name.
+        """
+        unknown = [name for name in self.essential if name not in self.spec_names]
+        if unknown:
+            raise CatalogueError(
+                f"katas/{self.name}/kata.toml: `essential` names {unknown[0]}, "
+                f"which is not in tests/{self.spec_file.name}"
+            )
+        return frozenset(self.essential)
 
 
 def read_catalogue(root: Path) -> dict[str, Kata]:
@@ -110,7 +127,10 @@ def _read_kata(root: Path, folder: Path) -> Kata:
     hints = entry("hints", list, "a list of three texts")
     if not isinstance(hints, list) or [type(hint) for hint in hints] != [str, str, str]:
         raise CatalogueError(f"{shown}: `hints` must be a list of exactly three texts")
-    unknown = sorted(set(entries) - {"title", "belt", "minutes", "points", "hints"})
+    essential = entries.get("essential", [])
+    if not isinstance(essential, list) or not all(isinstance(name, str) for name in essential):
+        raise CatalogueError(f"{shown}: `essential` must be a list of names of specs")
+    unknown = sorted(set(entries) - {"title", "belt", "minutes", "points", "hints", "essential"})
     if unknown:
         raise CatalogueError(f"{shown}: the key `{unknown[0]}` is not known")
     return Kata(
@@ -121,4 +141,5 @@ def _read_kata(root: Path, folder: Path) -> Kata:
         minutes=number("minutes"),
         points=number("points"),
         hints=(hints[0], hints[1], hints[2]),
+        essential=tuple(essential),
     )

@@ -33,7 +33,7 @@ This is a whole kata already, though a tiny one: its stub is red, its reference 
 Make it yours in this order; "How to add a kata" in CONTRIBUTING.md says more:
 
  1. katas/{folder}/README.md: the story, and the contract sentence by sentence
- 2. katas/{folder}/app.py and kata.toml: the stub; title, belt, minutes, points, hints
+ 2. katas/{folder}/app.py and kata.toml: the stub; title, belt, minutes, points, essential, hints
  3. solutions/{folder}/: the reference, three right solutions or more, eight mistakes or more
  4. tests/test_{folder}.py: a spec for each behaviour, each failed by a mistake
  5. README.md: a row in the table of katas

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from dojo.catalogue import Kata, read_catalogue
+from dojo.catalogue import CatalogueError, Kata, read_catalogue
 
 pytestmark = pytest.mark.fast
 ROOT = Path(__file__).parent.parent
@@ -54,6 +55,24 @@ def test_each_spec_says_why_it_matters(kata: Kata):
     assert specs
     assert [spec.name for spec in specs if not ast.get_docstring(spec)] == []
     assert "sleep(" not in kata.spec_file.read_text(encoding="utf-8")
+
+
+@katas
+def test_each_kata_has_a_lesson(kata: Kata):
+    """Its essential specs are there: without one, work before the response gets most points."""
+    assert kata.essential_specs
+
+
+def test_an_essential_spec_must_exist(tmp_path: Path):
+    """A spec that got another name would silently stop to count."""
+    folder = tmp_path / "katas" / "k01_notification_log"
+    shutil.copytree(ROOT / "katas" / folder.name, folder)
+    text = (folder / "kata.toml").read_text(encoding="utf-8").replace('["test_', '["test_not_')
+    (folder / "kata.toml").write_text(text, encoding="utf-8")
+    kata = read_catalogue(tmp_path)[folder.name]
+
+    with pytest.raises(CatalogueError, match=r"kata\.toml: `essential` names test_not_the_line"):
+        _ = kata.essential_specs
 
 
 @katas

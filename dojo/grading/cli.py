@@ -78,7 +78,10 @@ def chosen(words: Sequence[str]) -> list[Kata]:
         if not any(word in (kata.number, kata.name) for kata in katas.values()):
             known = ", ".join(kata.number for kata in katas.values())
             raise UsageError(f"there is no kata {word!r}: there are {known}")
-    return [k for k in katas.values() if not words or k.number in words or k.name in words]
+    found = [k for k in katas.values() if not words or k.number in words or k.name in words]
+    for kata in found:
+        kata.essential_specs  # noqa: B018 - a wrong name is an error before anything is graded
+    return found
 
 
 def _format(asked: argparse.Namespace) -> str | None:

@@ -25,10 +25,11 @@ RETRIES = 2
 
 
 def fingerprint(katas: Sequence[Kata]) -> str:
-    """A hash of the dojo's code, the specs and the stubs, to compare two machines."""
+    """A hash of the dojo's code and the katas' files, to compare two machines."""
     digest = hashlib.sha256()
     package = sorted(Path(__file__).parent.parent.rglob("*.py"))
-    for file in [*package, *(file for kata in katas for file in (kata.spec_file, kata.stub))]:
+    files = [f for k in katas for f in (k.spec_file, k.stub, k.stub.with_name("kata.toml"))]
+    for file in [*package, *files]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()
 

@@ -110,6 +110,8 @@ def _show_one(console: Console, result: SubmissionResult) -> None:
         console.print(line)
         if kata.cause:
             console.print(Text(f"       {kata.state}: {kata.cause}", style="bold red"))
+        if kata.note:
+            console.print(Text(f"       {kata.note}", style="yellow"))
         failed = [spec for spec in kata.specs if not spec.passed]
         if kata.light == "grey" or kata.state is not State.GRADED:
             failed = []

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +23,7 @@ from dojo.lights import Light
 VERSION: Literal[1] = 1
 MESSAGE = 4_000
 TIMELINE = 100
+QUARTER = 4  # the part of a kata's points without its lesson: one of four
 
 Points = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -47,7 +50,8 @@ class _Model(BaseModel):
 class SpecResult(_Model):
     """The result of one spec.
 
-    `points` is what a pass is worth. `line` is the line of the solution that the failure points at
+    `points` is what a pass is worth. `essential` means that the kata's lesson depends on it, see
+    `KataResult.note`. `line` is the line of the solution that the failure points at
     (0: the whole file). `message` is empty where the spec passed. `printed` is the output of the
     solution, shortened. `seconds` is the duration.
     """
@@ -56,6 +60,7 @@ class SpecResult(_Model):
     title: str
     passed: bool
     points: Points
+    essential: bool = False
     message: str = ""
     timeline: list[str] = []
     line: int = Field(default=0, ge=0)
@@ -83,12 +88,39 @@ class KataResult(_Model):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def score(self) -> float | None:
-        """The points of the specs that passed; 0 where tampered, None where ungradable."""
-        if self.state is State.UNGRADABLE:
-            return None
-        if self.state is State.TAMPERED:
-            return 0.0
-        return total(spec.points for spec in self.specs if spec.passed)
+        """The sum of `earned`; None where ungradable."""
+        return None if self.state is State.UNGRADABLE else total(self.earned.values())
+
+    @property
+    def earned(self) -> dict[str, float]:
+        """The points for each spec, by id.
+
+        They are those of the specs that passed, scaled down to a quarter of the kata's points
+        where an essential spec did not pass; none where the state is not one with points.
+        """
+        if self.state in (State.TAMPERED, State.UNGRADABLE):
+            return {spec.id: 0.0 for spec in self.specs}
+        worth = [spec.points if spec.passed else 0.0 for spec in self.specs]
+        most = self.max_score / QUARTER
+        if self._lesson_missed and total(worth) > most:
+            share = most / sum(worth)
+            sums = [math.floor(100 * share * so_far + 1e-6) for so_far in accumulate(worth)]
+            worth = [(after - before) / 100 for before, after in itertools.pairwise([0, *sums])]
+        return {spec.id: points for spec, points in zip(self.specs, worth, strict=True)}
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def note(self) -> str:
+        """One line that says why the specs that passed earn less than they are worth; or ""."""
+        worth = total(spec.points for spec in self.specs if spec.passed)
+        if self.state in (State.TAMPERED, State.UNGRADABLE) or total(self.earned.values()) == worth:
+            return ""
+        missed = "; ".join(dict.fromkeys(spec.title for spec in self._lesson_missed))
+        return f"at most a quarter of the points, because the lesson of the kata is red: {missed}"
+
+    @property
+    def _lesson_missed(self) -> list[SpecResult]:
+        return [spec for spec in self.specs if spec.essential and not spec.passed]
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -235,10 +267,22 @@ def nothing_passed(
         light="grey",
         file=file,
         specs=[
-            SpecResult(id=id, title=title, passed=False, points=points, message=message)
+            SpecResult(
+                id=id,
+                title=title,
+                passed=False,
+                points=points,
+                message=message,
+                essential=is_essential(kata, id),
+            )
             for (id, title), points in zip(specs, spread(kata.points, len(specs)), strict=True)
         ],
     )
+
+
+def is_essential(kata: Kata, spec: str) -> bool:
+    """Whether the spec with this id, like `tests/test_k01.py::test_a[b]`, is an essential one."""
+    return spec.partition("::")[2].partition("[")[0] in kata.essential_specs
 
 
 if __name__ == "__main__":

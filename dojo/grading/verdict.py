@@ -17,6 +17,7 @@ from dojo.grading.results import (
     KataResult,
     SpecResult,
     State,
+    is_essential,
     nothing_passed,
     spread,
 )
@@ -76,6 +77,7 @@ def verdict(kata: Kata, specs: Specs, file: str, report: JobReport) -> KataResul
         except (ValidationError, TypeError, ValueError, AttributeError, KeyError):
             tampered.append(f"an invalid result of a spec: {title}")
             spec, light = SpecResult(id=name, title=title, passed=False, points=worth), "red"
+        spec.essential = is_essential(kata, name)
         result.specs.append(spec)
         lights.add(light)
     result.light = light_of(lights)

@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator
 
 from dojo.catalogue import read_catalogue
 from dojo.grading.results import schema
-from selfcheck.projects import CALLED, KATA, RIGHT, ROOT
+from selfcheck.projects import CALLED, KATA, RIGHT, ROOT, changed
 from selfcheck.trial import source_of
 
 KATAS = read_catalogue(ROOT)
@@ -145,6 +145,36 @@ def test_verdicts_are_those_of_pytest_spec_for_spec(dojo, tmp_path):
     }
     assert graded == tried
     assert set(graded.values()) == {True, False}
+
+
+def test_work_in_the_endpoint_earns_a_quarter_at_most(dojo, tmp_path):
+    """A kata about background tasks is not solved without one, whatever else is right."""
+    inline = {
+        KATA: [
+            ("background_tasks.add_task(write_log, ", "write_log("),
+            (", background_tasks: BackgroundTasks", ""),
+        ],
+        "k02_welcome_email": [
+            ("background_tasks.add_task(\n        send_email, ", "send_email(\n        "),
+            (", background_tasks: BackgroundTasks", ""),
+            ("    with smtplib", "    with suppress(Exception), smtplib"),
+            ("import smtplib", "import smtplib\nfrom contextlib import suppress"),
+        ],
+    }
+    sources = {kata: source_of(ROOT / "solutions" / kata / "app.py") for kata in inline}
+    for kata, changes in inline.items():
+        for old, new in changes:
+            sources[kata] = changed(old, new, sources[kata])
+
+    done = dojo("grade", submission(tmp_path / "eve", **sources), "--out", "r.json")
+
+    assert done.returncode == 0
+    graded = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["submissions"][0]
+    tried = [kata for kata in graded["katas"] if kata["kata"] in inline]
+    assert [kata["score"] for kata in tried] == [2.5, 3.75]
+    for kata in tried:
+        assert sum(spec["passed"] for spec in kata["specs"]) > len(kata["specs"]) / 2
+        assert "only after the response" in kata["note"]
 
 
 def test_one_submission_is_shown_to_a_person(dojo, tmp_path):

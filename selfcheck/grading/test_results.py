@@ -55,6 +55,50 @@ def test_scores_are_sums_to_the_hundredth():
     assert SubmissionResult(name="ada", katas=[kata(9), kata(1)]).score == 11.11
 
 
+def missed(passed: int, of: int = 9, points: int = 10, **more: Any) -> KataResult:
+    """A kata whose last spec, the essential one, is red."""
+    result = kata(passed, of, points, **more)
+    result.specs[-1].essential = True
+    return result
+
+
+def test_without_its_lesson_a_kata_earns_a_quarter_at_most():
+    """Nine of ten points for a kata about tasks without a task would be a wrong grade."""
+    result = missed(8)
+
+    assert (result.score, result.max_score, result.state) == (2.5, 10, State.GRADED)
+    assert result.note == (
+        "at most a quarter of the points, because the lesson of the kata is red: 8"
+    )
+
+
+@pytest.mark.parametrize(("passed", "of", "points"), [(8, 9, 10), (40, 44, 30), (7, 9, 15)])
+def test_the_points_of_single_specs_add_up_to_the_score(passed, of, points):
+    """Some formats sum them up themselves."""
+    result = missed(passed, of, points)
+
+    assert round(sum(result.earned.values()), 2) == result.score
+    assert result.score == pytest.approx(points / 4, abs=0.01)
+    assert min(result.earned[spec.id] for spec in result.specs if spec.passed) > 0
+
+
+def test_a_quarter_is_a_limit_and_no_gift():
+    """Less stays less, and with the lesson learned each spec counts."""
+    assert (missed(2).score, missed(2).note) == (2.22, "")
+    assert (missed(0).score, missed(0).note) == (0, "")
+    whole = missed(9)
+    assert (whole.score, whole.note) == (10, "")
+    assert (kata(8).score, kata(8).note) == (8.89, "")
+
+
+@pytest.mark.parametrize(("state", "score"), [(State.TAMPERED, 0), (State.UNGRADABLE, None)])
+def test_other_states_have_their_own_reason(state, score):
+    """A second one would confuse."""
+    result = missed(8, state=state, cause="forged")
+
+    assert (result.score, result.note) == (score, "")
+
+
 def test_a_tampered_kata_scores_nothing_and_the_others_count():
     """Tampering costs that kata, not the honest ones."""
     result = SubmissionResult(

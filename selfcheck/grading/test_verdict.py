@@ -48,6 +48,17 @@ def test_a_spec_that_passed_and_whose_control_failed_counts():
     assert (result.state, result.light, result.score) == (State.GRADED, "green", FIRST.points)
 
 
+def test_the_specs_of_the_lesson_are_marked():
+    """`kata.toml` names functions, and each case of one counts; also where nothing was run."""
+    function = FIRST.essential[0]
+    specs = [(f"tests/test_{KATA}.py::{function}[{case}]", case) for case in "ab"]
+    marked = verdict(FIRST, [*specs, *SPECS], "app.py", JobReport())
+    missing = not_run(FIRST, [*specs, *SPECS], SubmittedFile("app.py", missing=True))
+
+    for result in (marked, missing):
+        assert [spec.essential for spec in result.specs] == [True, True, *[False] * len(SPECS)]
+
+
 def test_a_failed_spec_shows_the_text_that_the_learner_reads():
     """It has the timeline, and the line that it points at."""
     result = graded([outcome(0, False), *all_passed()[2:]])

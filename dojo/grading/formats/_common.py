@@ -53,7 +53,7 @@ def status_of(kata: KataResult, spec: SpecResult) -> str:
 
 def earned(kata: KataResult, spec: SpecResult) -> float:
     """The points for the spec."""
-    return spec.points if passed(kata, spec) else 0.0
+    return kata.earned[spec.id] if passed(kata, spec) else 0.0
 
 
 def nothing_ran(submission: SubmissionResult) -> bool:

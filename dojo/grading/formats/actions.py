@@ -157,6 +157,8 @@ def _items(kata: KataResult) -> Iterator[str]:
             yield f"{len(kata.evidence) - EVIDENCE} more lines of evidence were cut"
     if kata.state is State.UNGRADABLE:
         return
+    if kata.note:
+        yield _harmless(shortened(one_line(kata.note), IN_DETAILS))
     yield from (_item(kata, spec) for spec in kata.specs if not passed(kata, spec))
 
 

@@ -47,6 +47,8 @@ def emit(results: Results, _context: Context) -> str:
     if tampered:
         document["output"] = "\n".join(f"{short_name(k)}: {verdict_on(k)}" for k in tampered)
         document["extra_data"] = {"tampered": [_evidence(kata) for kata in tampered]}
+    elif notes := [f"{short_name(k)}: {one_line(k.note)}" for k in submission.katas if k.note]:
+        document["output"] = "\n".join(notes)
     return as_json({**document, "tests": _tests(submission)})
 
 
