@@ -11,12 +11,14 @@ from dojo.grading.formats import MODULES
 from dojo.grading.sandbox.limits import MIB, Limits
 
 EPILOG = """\
-The grader reads only the files kNN_name/app.py of a submission, and uses its own specs and
-configuration. Each kata runs in a process of its own, with limits, and where the system permits it
-(Linux, as root or with user namespaces) without access to the network and to other files.
+The grader reads only the file of each kata, and uses its own specs and configuration. It finds
+the files as katas/kNN_name/app.py, kNN_name/app.py, kNN/app.py or kNN.py, in the folder given or in
+the only folder in it that has any. Each kata runs in a process of its own, with limits, and where
+the system permits it (Linux, as root or with user namespaces) without access to the network and to
+other files.
 
 exit codes: 0 graded, with any score; 1 below --fail-under; 2 wrong usage; 3 something could not be
-graded; 130 interrupted (--resume continues from there).
+graded, or nothing was found in a submission; 130 interrupted (--resume continues from there).
 """
 
 
@@ -25,7 +27,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     grade: argparse.ArgumentParser = commands.add_parser(
         "grade",
         help="grade submissions",
-        description="Grade submissions: checkouts with a katas/, or folders laid out like it.",
+        description="Grade submissions: checkouts, folders laid out like katas/, or single files.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -34,7 +36,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         nargs="*",
         metavar="SUBMISSION",
         type=Path,
-        help="a checkout that has a katas/, or a folder laid out like it",
+        help="a checkout that has a katas/, a folder laid out like it, or the file of one kata",
     )
     grade.add_argument(
         "--each",

@@ -150,8 +150,12 @@ class SubmissionResult(_Model):
     @property
     def cause(self) -> str:
         """One line, the reason for a state other than `graded`."""
-        causes = [f"{k.kata}: {k.cause}" for k in self.katas if k.state is self.state and k.cause]
-        return "" if self.state is State.GRADED else "; ".join(dict.fromkeys(causes))
+        found = [k for k in self.katas if k.state is self.state and k.cause]
+        if self.state is State.GRADED:
+            return ""
+        if len(found) > 1 and len({kata.cause for kata in found}) == 1:
+            return found[0].cause
+        return "; ".join(dict.fromkeys(f"{kata.kata}: {kata.cause}" for kata in found))
 
     @computed_field  # type: ignore[prop-decorator]
     @property

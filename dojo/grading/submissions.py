@@ -1,4 +1,4 @@
-"""Finds submissions, and reads from each the files `kNN_name/app.py` and nothing else."""
+"""Finds submissions, and reads from each the solution of each kata and nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dojo.catalogue import Kata
@@ -56,15 +56,25 @@ class SubmittedFiles:
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission on disk: a checkout that has a `katas/`, or a folder laid out like it."""
+    """A submission on disk: a folder, or the only file of one.
+
+    The folder is a checkout that has a `katas/`, a folder laid out like `katas/`, the folder of
+    one kata, or a folder with one of these in it.
+    """
 
     name: str
     path: Path
     linked: bool = False
+    file: str = ""
 
     def read(self, katas: Iterable[Kata]) -> SubmittedFiles:
-        """Read its files as they are now."""
-        return SubmittedFiles(self.name, self.files(katas))
+        """Read its files as they are now; where there are none, each file says so as `trouble`."""
+        katas = list(katas)
+        files = self.files(katas)
+        if all(file.missing for file in files.values()):
+            trouble = self._nothing_found(katas)
+            files = {kata: replace(f, missing=False, trouble=trouble) for kata, f in files.items()}
+        return SubmittedFiles(self.name, files)
 
     def files(self, katas: Iterable[Kata]) -> dict[str, SubmittedFile]:
         """The submitted file of each kata, read without following links."""
@@ -72,22 +82,77 @@ class Submission:
         if self.linked:
             why = f"{self.name} is a link to a folder: it was not followed"
             return {kata.name: SubmittedFile(f"{kata.name}/app.py", refused=why) for kata in katas}
-        nested = not any(_exists(self.path / kata.name / "app.py") for kata in katas)
-        start = ("katas",) if nested and _exists(self.path / "katas") else ()
-        return {kata.name: read_file(self.path, (*start, kata.name, "app.py")) for kata in katas}
+        found: dict[str, tuple[str, ...]]
+        if self.file:
+            found = {kata.name: (self.file,) for kata in katas if self._is_of(kata, katas)}
+        else:
+            found = self._found((), katas)
+            below = [] if found else self._below(katas)
+            if len(below) == 1:
+                found = below[0]
+        start = ("katas",) if _exists(self.path / "katas") else ()
+        return {
+            kata.name: read_file(self.path, found[kata.name])
+            if kata.name in found
+            else SubmittedFile("/".join((*start, kata.name, "app.py")), missing=True)
+            for kata in katas
+        }
+
+    def _found(self, base: tuple[str, ...], katas: list[Kata]) -> dict[str, tuple[str, ...]]:
+        """The path of each kata's file below the folder `base`, of those that are there."""
+        folder = Path(os.path.abspath(self.path.joinpath(*base)))
+        found = {}
+        for kata in katas:
+            places = [
+                (*start, *place)
+                for place in ((kata.name, "app.py"), (kata.number, "app.py"))
+                for start in ((), ("katas",))
+            ]
+            places += [(f"{kata.name}.py",), (f"{kata.number}.py",)]
+            if folder.name in (kata.name, kata.number) or len(katas) == 1:
+                places.append(("app.py",))
+            there = [place for place in places if _exists(folder.joinpath(*place))]
+            if there:
+                found[kata.name] = (*base, *there[0])
+        return found
+
+    def _below(self, katas: list[Kata]) -> list[dict[str, tuple[str, ...]]]:
+        """What each folder in this one holds, of those that hold anything."""
+        try:
+            folders = _folders(self.path)
+        except OSError:
+            return []
+        found = [self._found((e.name,), katas) for e in folders if not e.is_symlink()]
+        return [paths for paths in found if paths]
+
+    def _is_of(self, kata: Kata, katas: list[Kata]) -> bool:
+        """Whether the only file is the solution of this kata, by its name or that of its folder."""
+        names = (Path(self.file).stem, Path(os.path.abspath(self.path)).name)
+        asked = [k for k in katas if k.name in names or k.number in names]
+        return kata in (asked or katas if len(katas) == 1 else asked)
+
+    def _nothing_found(self, katas: list[Kata]) -> str:
+        if self.file:
+            return f"nothing found: {self.file} is of no kata: name it {katas[0].number}.py"
+        if len(self._below(katas)) > 1:
+            return f"nothing found: it holds several submissions: did you mean --each {self.path}?"
+        return (
+            f"nothing found: there is no file like katas/{katas[0].name}/app.py, "
+            "in the folder or one level down"
+        )
 
 
 def gather(paths: Sequence[Path], each: Sequence[Path]) -> list[Submission]:
-    """The submissions at `paths`, and one for every folder in each of `each`.
+    """The submissions at `paths`, and one for every folder in each of `each`; each of them once.
 
     Raises `SubmissionsNotFoundError`.
     """
     found: list[tuple[Path, bool]] = []
     for path in paths:
-        if not path.is_dir():
+        if not path.is_dir() and not (path.is_file() and path.suffix == ".py"):
             there = "is a file" if path.exists() else "is not there"
             raise SubmissionsNotFoundError(
-                f"{path} {there}: give a checkout, or a folder laid out like katas/"
+                f"{path} {there}: give a checkout, a folder laid out like katas/, or an app.py"
             )
         found.append((path, False))
     for folder in each:
@@ -97,16 +162,26 @@ def gather(paths: Sequence[Path], each: Sequence[Path]) -> list[Submission]:
                 f"--each {folder} {there}: give the folder that holds them all"
             )
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
+            folders = _folders(folder)
         except OSError as error:
             raise SubmissionsNotFoundError(f"--each {folder}: {error.strerror}") from None
-        folders = [e for e in entries if e.is_dir() and not e.name.startswith(".")]
         if not folders:
             raise SubmissionsNotFoundError(
                 f"--each {folder} holds no folders: a submission is a folder each"
             )
         found += [(Path(entry.path), entry.is_symlink()) for entry in folders]
-    return _named(found)
+    places: dict[str, tuple[Path, bool]] = {}
+    for path, linked in found:
+        places.setdefault(
+            os.path.abspath(path) if linked else os.path.realpath(path), (path, linked)
+        )
+    return _named(places.values())
+
+
+def _folders(path: Path) -> list[os.DirEntry[str]]:
+    """The folders in a folder, by name, without those that tools leave: `.git`, `__MACOSX`."""
+    entries = sorted(os.scandir(path), key=lambda entry: os.fsencode(entry.name))
+    return [e for e in entries if e.is_dir() and not e.name.startswith((".", "__"))]
 
 
 def _named(found: Iterable[tuple[Path, bool]]) -> list[Submission]:
@@ -117,7 +192,10 @@ def _named(found: Iterable[tuple[Path, bool]]) -> list[Submission]:
         name, number = shown(whole.name or str(whole)), 1
         while name in named:
             name, number = shown(f"{path} ({number})" if number > 1 else str(path)), number + 1
-        named[name] = Submission(name, path, linked)
+        if path.is_dir() or linked:
+            named[name] = Submission(name, path, linked)
+        else:
+            named[name] = Submission(name, path.parent, file=path.name)
     return list(named.values())
 
 

@@ -63,11 +63,11 @@ def submission(path: Path, **solutions: str) -> Path:
 
 
 def course(path: Path) -> Path:
-    """Four submissions to the first kata: right, wrong, not begun, and an empty one."""
+    """Four submissions to the first kata: right, wrong, not begun, and an empty file."""
     submission(path / "ada", **{KATA: RIGHT})
     submission(path / "bob", **{KATA: CALLED})
     submission(path / "cy", **{KATA: KATAS[KATA].stub.read_text(encoding="utf-8")})
-    submission(path / "dee")
+    submission(path / "dee", **{KATA: ""})
     return path
 
 
@@ -234,6 +234,29 @@ def test_fail_under_is_exit_code_1(dojo, tmp_path, whole):
 
     assert dojo("grade", "--merge", "ada.json", "--fail-under", "100").returncode == 0
     assert dojo("grade", "--merge", whole, "--fail-under", "100%").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("all/dee",), "nothing found: there is no file like katas/k01_"),
+        (("all",), "nothing found: it holds several submissions: "),
+        (("all",), "did you mean --each all?"),
+        (("--each", "all"), "dee could not be graded: "),
+    ],
+)
+def test_a_submission_in_which_nothing_is_found_is_exit_code_3(dojo, tmp_path, words, message):
+    """A folder that was packed in another way is no 0."""
+    for name in ("ada", "bob"):
+        submission(tmp_path / "all" / name, **{KATA: ENDLESS})
+    (tmp_path / "all" / "dee" / "__MACOSX" / KATA).mkdir(parents=True)
+
+    done = dojo("grade", *words, "--kata", "k01", "--time-limit", "1", "--out", "r.json")
+
+    assert done.returncode == 3
+    assert message in done.stderr
+    found = scores(tmp_path / "r.json")
+    assert found[Path(words[-1]).name if words[0] != "--each" else "dee"] is None
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a file cannot be made unreadable here")

@@ -114,9 +114,110 @@ def test_only_the_declared_files_are_read(tmp_path):
     assert list(Submission("ada", tmp_path).files(FIRST)) == [KATA]
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        f"sub/katas/{KATA}/app.py",
+        f"sub/{KATA}/app.py",
+        "sub/k01/app.py",
+        "katas/k01/app.py",
+        "k01/app.py",
+        "k01.py",
+        f"sub/{KATA}.py",
+    ],
+)
+def test_a_solution_is_found_however_it_was_packed(tmp_path, place):
+    """A zip often has one folder more, and people shorten names."""
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_bytes(b"app = 1\n")
+    (tmp_path / "__MACOSX" / "k02").mkdir(parents=True)
+    (tmp_path / "__MACOSX" / "k02" / "app.py").write_bytes(b"")
+
+    files = Submission("ada", tmp_path).read(KATAS).files
+
+    assert (files[KATA].path, files[KATA].source) == (place, b"app = 1\n")
+    assert {name for name, file in files.items() if not file.missing} == {KATA}
+
+
+@pytest.mark.parametrize("name", [KATA, "k01"])
+def test_the_folder_of_a_kata_is_a_submission(tmp_path, name):
+    """Its name says which kata the app.py in it solves."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "app.py").write_bytes(b"app = 1\n")
+
+    for path in (tmp_path / name, tmp_path):
+        file = gather([path], [])[0].read(KATAS).files[KATA]
+        assert file.source == b"app = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "katas"), [("k01/app.py", KATAS), ("k01.py", KATAS), ("ada.py", FIRST)]
+)
+def test_a_single_file_is_a_submission(tmp_path, place, katas):
+    """Its name, its folder, or the only kata that is asked for says what it solves."""
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_bytes(b"app = 1\n")
+
+    (found,) = gather([tmp_path / place], [])
+
+    assert found.name == Path(place).name
+    assert found.read(katas).files[KATA].source == b"app = 1\n"
+
+
+def test_a_lone_app_py_solves_the_only_kata(tmp_path):
+    """With several katas nobody knows which, and that is said."""
+    (tmp_path / "app.py").write_bytes(b"app = 1\n")
+    submission = Submission("ada", tmp_path)
+
+    assert submission.read(FIRST).files[KATA].source == b"app = 1\n"
+    for found in (submission, gather([tmp_path / "app.py"], [])[0]):
+        troubles = {file.trouble for file in found.read(KATAS).files.values()}
+        assert len(troubles) == 1
+        assert troubles.pop().startswith("nothing found: ")
+
+
+def test_a_folder_above_wins(tmp_path):
+    """A backup that lies beside a solution is not read in its place."""
+    folder(tmp_path)
+    folder(tmp_path / "backup", b"app = 0\n")
+
+    assert file_of(tmp_path).source == b"app = 1\n"
+
+
+def test_several_submissions_in_one_are_not_mixed(tmp_path):
+    """--each was forgotten: no student gets the solution of another."""
+    for name in ("ada", "bob"):
+        folder(tmp_path / name)
+
+    file = Submission("all", tmp_path).read(FIRST).files[KATA]
+
+    assert file.source is None
+    assert file.trouble.endswith(f"did you mean --each {tmp_path}?")
+
+
+@posix
+def test_a_link_one_level_down_is_not_followed(tmp_path):
+    """It would be the easiest way to full points."""
+    (tmp_path / "mine").symlink_to(ROOT / "solutions", target_is_directory=True)
+
+    file = Submission("ada", tmp_path).read(FIRST).files[KATA]
+
+    assert file.source is None
+
+
+def test_a_folder_that_is_given_twice_counts_once(tmp_path):
+    """The gradebook has a row for each student."""
+    for name in ("ada", "bob"):
+        folder(tmp_path / name)
+
+    found = gather([tmp_path / "bob", tmp_path / "ada" / ".." / "bob"], [tmp_path, tmp_path])
+
+    assert [submission.name for submission in found] == ["bob", "ada"]
+
+
 def test_each_folder_is_a_submission_of_its_own(tmp_path):
-    """In the order of their names, hidden ones and files left out."""
-    for name in ("grace", "ada", ".git"):
+    """In the order of their names; files and the folders that tools leave are left out."""
+    for name in ("grace", "ada", ".git", ".venv", "__MACOSX"):
         (tmp_path / name).mkdir()
     (tmp_path / "readme.txt").write_text("")
 

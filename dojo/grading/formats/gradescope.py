@@ -21,8 +21,9 @@ from dojo.grading.results import KataResult, Results, SpecResult, State, Submiss
 UNGRADABLE = """\
 COULD NOT BE GRADED
 
-The score of 0 is not a grade, and it is not the student's fault: the grader itself, or the
-machine that it ran on, failed. Ask your teacher to run the autograder again.
+The score of 0 is not a grade. Where nothing was found, hand your files in again, in the folders
+that the card names. Everything else is not the student's fault: the grader itself, or the machine
+that it ran on, failed. Ask your teacher to run the autograder again.
 
 What went wrong: {cause}"""
 
