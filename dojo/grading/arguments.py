@@ -59,7 +59,10 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         help="the format of the results (default: by the suffix of --out; without --out, a table)",
     )
     grade.add_argument(
-        "--out", metavar="FILE", type=Path, help="write the results to FILE instead of the terminal"
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="write the results to FILE, in a folder that exists, instead of the terminal",
     )
     grade.add_argument(
         "--fail-under",

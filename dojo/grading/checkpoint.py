@@ -28,7 +28,6 @@ class Checkpoint:
         self.file = file
         self._head = {"katas": [kata.name for kata in katas], "points": [k.points for k in katas]}
         self._offsets: dict[tuple[str, str], int] = {}
-        file.parent.mkdir(parents=True, exist_ok=True)
         if not resume:
             file.unlink(missing_ok=True)
         self._open = self._opened()

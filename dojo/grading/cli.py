@@ -15,7 +15,7 @@ from typing import Any
 from dojo.catalogue import CatalogueError, Kata, read_catalogue
 from dojo.grading import arguments, cluster
 from dojo.grading.checkpoint import Checkpoint
-from dojo.grading.formats import SUFFIXES, Context, FormatError, emit
+from dojo.grading.formats import SINGLE, SUFFIXES, Context, FormatError, emit
 from dojo.grading.formats.actions import split
 from dojo.grading.progress import Progress, notify, show
 from dojo.grading.results import (
@@ -88,15 +88,30 @@ def _format(asked: argparse.Namespace) -> str | None:
     """The name of the format; None for a table on the terminal."""
     if asked.format or not asked.out:
         return str(asked.format) if asked.format else None
-    return SUFFIXES.get(asked.out.suffix.lower(), "json")
+    return SUFFIXES[asked.out.suffix.lower()]
 
 
 def _check_out(asked: argparse.Namespace) -> None:
     if asked.out and asked.out.is_dir():
         raise UsageError(f"--out {asked.out} is a folder: give the name of a file")
+    if asked.out and not asked.out.parent.is_dir():
+        raise UsageError(f"--out {asked.out}: there is no folder {asked.out.parent}: make it first")
+    if asked.out and not asked.format and asked.out.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"--out {asked.out}: no format has this ending: "
+            f"give one of {', '.join(SUFFIXES)}, or --format"
+        )
     if asked.resume and not asked.out:
         raise UsageError(
             "--resume continues from the checkpoint beside --out: give the same --out as before"
+        )
+
+
+def _check_count(asked: argparse.Namespace, count: int) -> None:
+    if asked.format in SINGLE and count != 1:
+        raise UsageError(
+            f"{asked.format} holds one submission, and there are {count}: "
+            "grade one at a time, or use --format json, csv, junit or html"
         )
 
 
@@ -108,6 +123,7 @@ def _grade(asked: argparse.Namespace) -> int:
     submissions = gather(asked.submissions, asked.each)
     if asked.shard:
         submissions = shard(submissions, *asked.shard)
+    _check_count(asked, len(submissions))
     limits = replace(Limits(), seconds=asked.time_limit, memory=asked.memory_limit * MIB)
     isolation = Isolation()
     with ExitStack() as stack:
@@ -184,6 +200,7 @@ def _merge(asked: argparse.Namespace) -> int:
                 raise UsageError(
                     f"{submission.name} is in {before[0]} and, with another result, in {file}"
                 )
+    _check_count(asked, len(found))
     isolation = cluster.merge_isolation([part.isolation for part in parts])
     merged = [found[name][1] for name in sorted(found, key=lambda name: name.encode())]
     if asked.kata:

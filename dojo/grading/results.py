@@ -240,7 +240,6 @@ def schema() -> dict[str, object]:
 
 def write_whole(file: Path, pieces: Iterable[str]) -> None:
     """Replace a file at once: a reader sees the old content or the new, and no half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with part.open("w", encoding="utf-8", errors="replace", newline="\n") as opened:

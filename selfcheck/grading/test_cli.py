@@ -19,6 +19,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dojo.catalogue import read_catalogue
+from dojo.grading.formats import SINGLE
 from dojo.grading.results import schema
 from selfcheck.projects import CALLED, KATA, RIGHT, ROOT, changed
 from selfcheck.trial import source_of
@@ -211,6 +212,12 @@ def test_several_submissions_are_shown_as_a_table(dojo, whole):
         ((".", "--time-limit", "nan"), "'nan' is not a number of seconds"),
         ((".", "--resume"), "--resume continues from the checkpoint beside --out"),
         ((".", "--out", "."), "--out . is a folder"),
+        ((".", "--out", "no/r.json"), "--out no/r.json: there is no folder no: make it first"),
+        ((".", "--out", "no/r.html"), "--out no/r.html: there is no folder no: make it first"),
+        (
+            (".", "--out", "r.txt"),
+            "no format has this ending: give one of .json, .xml, .csv, .html",
+        ),
         ((".", "--merge", "r.json"), "--merge merges results and grades nothing"),
         (("--merge", "r.json"), "r.json: No such file"),
         ((".", "--format", "pdf"), "invalid choice: 'pdf'"),
@@ -297,9 +304,9 @@ def test_a_kata_that_is_never_done_ends_by_its_limit(dojo, tmp_path):
 )
 def test_the_suffix_of_the_file_decides_the_format(dojo, tmp_path, whole, file, first):
     """People expect this."""
-    dojo("grade", "--merge", whole, "--out", f"out/{file}")
+    dojo("grade", "--merge", whole, "--out", file)
 
-    text = (tmp_path / "out" / file).read_text(encoding="utf-8")
+    text = (tmp_path / file).read_text(encoding="utf-8")
     assert text.lower().startswith(first.lower())
 
 
@@ -310,11 +317,25 @@ def test_results_go_to_the_standard_output_alone(dojo, tmp_path):
     assert json.loads(done.stdout)["submissions"][0]["score"] == 10
 
 
-def test_a_format_of_one_submission_refuses_many(dojo, whole):
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_format_of_one_submission_refuses_many(dojo, tmp_path, name):
+    """Before anything is graded, and with nothing left behind."""
+    for student in ("ada", "bob"):
+        submission(tmp_path / "all" / student, **{KATA: ENDLESS})
+
+    done = dojo("grade", "--each", "all", "--format", name, "--out", "r.txt")
+
+    assert done.returncode == 2
+    assert "grade one at a time" in done.stderr
+    assert "ada" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["all"]
+
+
+def test_merged_results_are_too_many_for_one_too(dojo, whole):
     """The alternative would be to choose one silently."""
     done = dojo("grade", "--merge", whole, "--format", "exercism")
 
-    assert done.returncode == 3
+    assert done.returncode == 2
     assert "grade one at a time" in done.stderr
 
 

@@ -20,6 +20,7 @@ MODULES = {
     "csv": "csv_gradebook",
     "html": "html",
 }
+SINGLE = ("exercism", "gradescope", "classroom50", "github-classroom")  # hold one submission
 SUFFIXES = {".json": "json", ".xml": "junit", ".csv": "csv", ".html": "html", ".htm": "html"}
 
 

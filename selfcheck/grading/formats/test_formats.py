@@ -21,6 +21,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from markdown_it import MarkdownIt
 
+from dojo.grading import formats
 from dojo.grading.formats import (
     Context,
     FormatError,
@@ -323,6 +324,7 @@ def test_every_document_can_be_written_as_utf_8(format_name, sample, context):
 @pytest.mark.parametrize("format_name", SINGLE)
 def test_a_format_for_one_submission_says_so_of_none_and_of_several(format_name, count, context):
     """Grades of one learner in the name of another are worse than none."""
+    assert format_name in formats.SINGLE
     with pytest.raises(FormatError, match=f"{format_name} holds one .* there are {count}: .*csv"):
         SINGLE[format_name](SEVERAL if count else EMPTY, context)
 
