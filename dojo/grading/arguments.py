@@ -51,7 +51,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KATA",
-        help="grade this kata only (k03 will do); may be given again",
+        help="grade this kata only (k03 will do), and count it even if it is not begun; may be "
+        "given again (default: the [tool.dojo.assignment] of the grader's pyproject.toml; where "
+        "there is none, all katas that are begun)",
     )
     grade.add_argument(
         "--format",

@@ -14,6 +14,7 @@ from typing import Any
 
 from dojo.catalogue import CatalogueError, Kata, read_catalogue
 from dojo.grading import arguments, cluster
+from dojo.grading.assignment import assigned, without_idle
 from dojo.grading.checkpoint import Checkpoint
 from dojo.grading.formats import SINGLE, SUFFIXES, Context, FormatError, emit
 from dojo.grading.formats.actions import split
@@ -117,7 +118,8 @@ def _check_count(asked: argparse.Namespace, count: int) -> None:
 
 def _grade(asked: argparse.Namespace) -> int:
     _check_out(asked)
-    katas = chosen(asked.kata)
+    named = asked.kata or assigned(ROOT)
+    katas = chosen(named)
     if not asked.submissions and not asked.each:
         raise UsageError("nothing to grade: name a SUBMISSION, or give --each FOLDER (see --help)")
     submissions = gather(asked.submissions, asked.each)
@@ -148,7 +150,7 @@ def _grade(asked: argparse.Namespace) -> int:
             try:
                 for submitted, result in graded(read()):
                     checkpoint.add(submitted.digest, result)
-                    progress.done(result)
+                    progress.done(result if named else without_idle(result))
             except KeyboardInterrupt:
                 interrupted = True
         if interrupted:
@@ -157,7 +159,11 @@ def _grade(asked: argparse.Namespace) -> int:
             return INTERRUPTED
         for entry in isolation.missing:
             notify(f"note: {entry}")
-        code = _publish(asked, isolation, lambda: checkpoint.read(keys))
+
+        def results() -> Iterator[SubmissionResult]:
+            return (r if named else without_idle(r) for r in checkpoint.read(keys))
+
+        code = _publish(asked, isolation, results)
         checkpoint.discard()
         return code
 
@@ -207,6 +213,7 @@ def _merge(asked: argparse.Namespace) -> int:
         wanted = {kata.name for kata in chosen(asked.kata)}
         for submission in merged:
             submission.katas = [kata for kata in submission.katas if kata.kata in wanted]
+            submission.not_begun = [kata for kata in submission.not_begun if kata in wanted]
     return _publish(asked, isolation, lambda: iter(merged))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import stat
 import subprocess
 import tempfile
@@ -15,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dojo.catalogue import CatalogueError, Kata
+from dojo.catalogue import CatalogueError, Kata, read_catalogue
+from dojo.grading import assignment
 from dojo.grading.cli import ROOT, UsageError, chosen
 from dojo.grading.progress import notify
 
@@ -136,8 +138,17 @@ def for_grader(katas: Sequence[Kata]) -> Files:
     for kata in katas:
         paths += [kata.card, kata.stub, kata.stub.with_name("kata.toml"), kata.spec_file]
     files = {path.relative_to(ROOT).as_posix(): _text(path) for path in paths}
+    if len(katas) < len(read_catalogue(ROOT)):
+        files["pyproject.toml"] = _with_assignment(files["pyproject.toml"], katas)
     readme = _text(TEMPLATES / "README.class.md")
     return files | {"README.md": readme.replace(TABLE, _table(katas).encode())}
+
+
+def _with_assignment(pyproject: bytes, katas: Sequence[Kata]) -> bytes:
+    """The file with the katas as the assignment, in place of any that it had."""
+    without = re.sub(rf"\n{re.escape(assignment.TABLE)}\n(?:[^\[\n].*\n)*", "", pyproject.decode())
+    numbers = ", ".join(f'"{kata.number}"' for kata in katas)
+    return f"{without}\n{assignment.TABLE}\nkatas = [{numbers}]\n".encode()
 
 
 def _tool() -> Iterator[Path]:

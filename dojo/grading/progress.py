@@ -17,6 +17,7 @@ from dojo.grading.results import KataResult, State, SubmissionResult
 COLOURS = {"green": "green", "red": "red", "amber": "yellow", "grey": "bright_black"}
 WORDS = {State.GRADED: "", State.TAMPERED: "tampered", State.UNGRADABLE: "could not be graded"}
 FAILED = 8
+IDLE = "not begun, and not counted; --kata names the katas that count in any case"
 
 
 def notify(text: str) -> None:
@@ -99,6 +100,9 @@ def _show_all(console: Console, submissions: Callable[[], Iterator[SubmissionRes
             Text(WORDS[result.state], style="bold red"),
         )
     console.print(table)
+    if any(result.not_begun for result in submissions()):
+        console.print()
+        console.print(Text(f"An empty place: {IDLE}", style="dim"), soft_wrap=True)
 
 
 def _show_one(console: Console, result: SubmissionResult) -> None:
@@ -122,6 +126,9 @@ def _show_one(console: Console, result: SubmissionResult) -> None:
             console.print(Text(f"       … and {len(failed) - FAILED} more", style="dim"))
         for entry in kata.evidence:
             console.print(Text(f"       look: {entry}", style="yellow"))
+    if result.not_begun:
+        numbers = ", ".join(kata.partition("_")[0] for kata in result.not_begun)
+        console.print(Text(f"{numbers}: {IDLE}", style="dim"), soft_wrap=True)
     console.print()
     word = f", {WORDS[result.state]}" if WORDS[result.state] else ""
     console.print(Text(f"{result.name}: {_score(result)} points{word}", style="bold"))

@@ -130,11 +130,15 @@ class KataResult(_Model):
 
 
 class SubmissionResult(_Model):
-    """The result of one submission, by kata."""
+    """The result of one submission, by kata.
+
+    `not_begun` names the katas that do not count, since they are not begun and not asked for.
+    """
 
     name: str = Field(min_length=1)
     seconds: float = Field(default=0.0, ge=0)
     katas: list[KataResult]
+    not_begun: list[str] = []
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -178,6 +178,20 @@ def test_work_in_the_endpoint_earns_a_quarter_at_most(dojo, tmp_path):
         assert "only after the response" in kata["note"]
 
 
+def test_only_what_is_begun_counts_unless_it_is_asked_for(dojo, tmp_path):
+    """10 of 190 for the one kata of an assignment is no grade; 10 of 10 for one of two neither."""
+    stub = KATAS[SECOND].stub.read_text(encoding="utf-8")
+    ada = submission(tmp_path / "ada", **{KATA: RIGHT, SECOND: stub})
+
+    done = dojo("grade", ada)
+    asked = dojo("grade", ada, "--kata", "k01", "--kata", "k05")
+
+    assert "ada: 10/10 points" in done.stdout
+    assert re.search(r"^k02, .*k05, .*: not begun, and not counted; --kata", done.stdout, re.M)
+    assert f"ada: 10/{10 + KATAS[SECOND].points} points" in asked.stdout
+    assert "not counted" not in asked.stdout
+
+
 def test_one_submission_is_shown_to_a_person(dojo, tmp_path):
     """What is wrong, in the words of the specs, and no colour where nobody sees it."""
     done = dojo("grade", submission(tmp_path / "bob", **{KATA: CALLED}), "--kata", "k01")

@@ -28,6 +28,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from dojo.cli import main
+from dojo.grading.assignment import assigned
 from dojo.grading.export import TEMPLATES
 from selfcheck.projects import CALLED, CRASHES, KATA, LIGHT_ROW, PATIENCE, RIGHT, ROOT
 
@@ -559,6 +560,19 @@ def test_gitlab_shows_the_specs_of_the_school_as_tests(school, learner, machine,
     assert 0 < int(suite.get("failures", "0")) < 10
     assert [path for path in job["artifacts"]["paths"] if not (project / path).is_file()] == []
     assert "the line is written only after the response" in done.stdout.lower()
+
+
+# ----- the assignment
+
+
+def test_an_export_of_some_katas_names_them_as_the_assignment(tmp_path, fresh):
+    """Of two katas, an untouched one must count, wherever the grader runs."""
+    assert export("class", tmp_path / "two", "--kata", "k01", "--kata", "k05") == 0
+    assert export("class", tmp_path / "all") == 0
+
+    assert assigned(tmp_path / "two") == ["k01", "k05"]
+    assert assigned(fresh) == ["k01"]
+    assert assigned(tmp_path / "all") == assigned(ROOT) == []
 
 
 # ----- Gradescope
