@@ -17,6 +17,8 @@ from dojo.grading.results import KataResult, State, SubmissionResult
 COLOURS = {"green": "green", "red": "red", "amber": "yellow", "grey": "bright_black"}
 WORDS = {State.GRADED: "", State.TAMPERED: "tampered", State.UNGRADABLE: "could not be graded"}
 FAILED = 8
+PLACES = {"amber": "amber", "grey": "-"}  # in place of a count that would be 0
+LEGEND = {"amber": "it does not run", "grey": "not begun"}
 IDLE = "not begun, and not counted; --kata names the katas that count in any case"
 
 
@@ -100,9 +102,11 @@ def _show_all(console: Console, submissions: Callable[[], Iterator[SubmissionRes
             Text(WORDS[result.state], style="bold red"),
         )
     console.print(table)
-    if any(result.not_begun for result in submissions()):
+    lights = {k.light for s in submissions() for k in s.katas if k.state is State.GRADED}
+    legend = [f"{PLACES[light]}: {word}" for light, word in LEGEND.items() if light in lights]
+    if legend:
         console.print()
-        console.print(Text(f"An empty place: {IDLE}", style="dim"), soft_wrap=True)
+        console.print(Text("; ".join(legend), style="dim"), soft_wrap=True)
 
 
 def _show_one(console: Console, result: SubmissionResult) -> None:
@@ -118,6 +122,10 @@ def _show_one(console: Console, result: SubmissionResult) -> None:
             console.print(Text(f"       {kata.note}", style="yellow"))
         failed = [spec for spec in kata.specs if not spec.passed]
         if kata.light == "grey" or kata.state is not State.GRADED:
+            failed = []
+        causes = dict.fromkeys(spec.message.partition("\n")[0] for spec in failed)
+        if kata.light == "amber" and len(causes) == 1:
+            console.print(Text(f"       does not run: {next(iter(causes))}"))
             failed = []
         for spec in failed[:FAILED]:
             console.print(Text(f"       ✗ {spec.title}"))
@@ -137,7 +145,7 @@ def _show_one(console: Console, result: SubmissionResult) -> None:
 def _cell(kata: KataResult) -> Text:
     if kata.state is not State.GRADED:
         return Text("!" if kata.state is State.TAMPERED else "?", style="bold red")
-    return Text(_passed(kata), style=COLOURS[kata.light])
+    return Text(PLACES.get(kata.light) or _passed(kata), style=COLOURS[kata.light])
 
 
 def _passed(kata: KataResult) -> str:

@@ -209,7 +209,9 @@ def test_several_submissions_are_shown_as_a_table(dojo, whole):
 
     specs = len(KATAS[KATA].spec_names)
     assert re.search(rf"^ada +10/10 +{specs}/{specs} *$", done.stdout, re.MULTILINE), done.stdout
-    assert re.search(rf"^dee +0/10 +0/{specs} *$", done.stdout, re.MULTILINE)
+    assert re.search(r"^cy +0/10 +- *$", done.stdout, re.MULTILINE)
+    assert re.search(r"^dee +0/10 +amber *$", done.stdout, re.MULTILINE)
+    assert "amber: it does not run; -: not begun" in done.stdout
 
 
 @pytest.mark.parametrize(
