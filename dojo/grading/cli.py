@@ -28,6 +28,7 @@ from dojo.grading.results import (
     as_json,
     write_whole,
 )
+from dojo.grading.same_files import forgotten, pointed_out
 from dojo.grading.sandbox.limits import MIB, Limits
 from dojo.grading.scheduling import Grader
 from dojo.grading.submissions import SubmissionsNotFoundError, SubmittedFiles, gather, shard
@@ -201,8 +202,9 @@ def _merge(asked: argparse.Namespace) -> int:
     found: dict[str, tuple[Path, SubmissionResult]] = {}
     for file, part in zip(asked.merge, parts, strict=True):
         for submission in part.submissions:
-            before = found.setdefault(submission.name, (file, submission))
-            if before[1] != submission:
+            alone = forgotten(submission)
+            before = found.setdefault(submission.name, (file, alone))
+            if before[1] != alone:
                 raise UsageError(
                     f"{submission.name} is in {before[0]} and, with another result, in {file}"
                 )
@@ -223,6 +225,7 @@ def _publish(
     submissions: Callable[[], Iterator[SubmissionResult]],
 ) -> int:
     """Write the results as asked; the exit code."""
+    submissions = pointed_out(submissions, ROOT)
     name = _format(asked)
     if name is None:
         show(submissions)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dojo.grading.results import KataResult, State, SubmissionResult
+from dojo.grading.same_files import SAME
 
 COLOURS = {"green": "green", "red": "red", "amber": "yellow", "grey": "bright_black"}
 WORDS = {State.GRADED: "", State.TAMPERED: "tampered", State.UNGRADABLE: "could not be graded"}
@@ -107,6 +108,18 @@ def _show_all(console: Console, submissions: Callable[[], Iterator[SubmissionRes
     if legend:
         console.print()
         console.print(Text("; ".join(legend), style="dim"), soft_wrap=True)
+    same = {
+        (kata.kata, kata.digest): f"look: {kata.kata.partition('_')[0]} of {s.name} is {entry}"
+        for s in submissions()
+        for kata in s.katas
+        for entry in kata.evidence
+        if entry.startswith(SAME)
+    }
+    for line in same.values():
+        console.print(Text(line, style="yellow"), soft_wrap=True)
+    if any(result.not_begun for result in submissions()):
+        console.print()
+        console.print(Text(f"An empty place: {IDLE}", style="dim"), soft_wrap=True)
 
 
 def _show_one(console: Console, result: SubmissionResult) -> None:

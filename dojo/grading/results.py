@@ -71,7 +71,8 @@ class SpecResult(_Model):
 class KataResult(_Model):
     """The result of one kata.
 
-    `file` is the path of the solution within the submission, with `/`. `cause` is one line, the
+    `file` is the path of the solution within the submission, with `/`, and `digest` the SHA-256 of
+    its content, empty where it was not read. `cause` is one line, the
     reason for `tampered` or `ungradable`. `evidence` is for a person to read.
     """
 
@@ -80,6 +81,7 @@ class KataResult(_Model):
     state: State = State.GRADED
     light: Light
     file: str
+    digest: str = ""
     cause: str = ""
     seconds: float = Field(default=0.0, ge=0)
     evidence: list[str] = []

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from dojo.catalogue import Kata
 from dojo.grading.results import KataResult, State, SubmissionResult
+from dojo.grading.same_files import digest_of
 from dojo.grading.sandbox.limits import Limits
 from dojo.grading.sandbox.protocol import Job, JobReport
 from dojo.grading.submissions import SubmittedFile, SubmittedFiles
@@ -76,6 +77,7 @@ class Grader:
         except Exception as error:  # noqa: BLE001 - one report must not stop the others
             report = JobReport(trouble=f"the grader could not read the report: {error!r}")
             result = verdict(kata, specs, file.path, report)
+        result.digest = digest_of(file.source)
         result.seconds = round(time.monotonic() - began, 3)
         if result.state is not State.UNGRADABLE:
             with self._lock:
