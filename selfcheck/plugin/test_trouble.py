@@ -226,6 +226,7 @@ def test_a_broken_catalogue_is_a_usage_error(project):
         ("minutes = 15", "minutes = true", "`minutes` is True: give a whole number above 0"),
         ("points = 10", "points = 0", "`points` is 0: give a whole number above 0"),
         ("points = 10", "points = 10\npoint = 1", "the key `point` is not known"),
+        ('essential = ["', 'essential = [1, "', "`essential` must be a list of names of specs"),
         ("hints = [", 'hints = [\n  "One more.",', "`hints` must be a list of exactly three texts"),
         ("hints = [", 'hints = "none"\nrest = [', "`hints` is 'none': give a list of three texts"),
         ('title = "', 'title = 1 # "', "`title` is 1: give a text"),

@@ -31,6 +31,7 @@ from dojo.grading.formats import (
     exercism,
     github_classroom,
     gradescope,
+    html,
     junit,
 )
 from dojo.grading.results import KataResult, Results, SpecResult, State, SubmissionResult
@@ -393,6 +394,36 @@ def test_a_broken_rule_is_noticed(name, context):
 
 
 # Exercism
+
+
+def without_its_lesson() -> Results:
+    """A kata with nine of ten specs green, and the essential one red."""
+    specs = [
+        SpecResult(
+            id=f"tests/t.py::test_{n}", title=f"{n}", passed=n > 0, points=1, essential=not n
+        )
+        for n in range(10)
+    ]
+    kata = KataResult(kata="k01_log", title="Log", light="red", file="app.py", specs=specs)
+    return Results(submissions=[SubmissionResult(name="ada", katas=[kata])])
+
+
+def test_the_specs_of_a_kata_without_its_lesson_add_up_to_a_quarter(context):
+    """A website that sums up the specs shows the same score as the grader."""
+    payload = json.loads(base64.b64decode(github_classroom.emit(without_its_lesson(), context)))
+    document = json.loads(gradescope.emit(without_its_lesson(), context))
+
+    assert document["score"] == 2.5
+    for tests in (payload["tests"], document["tests"]):
+        assert round(sum(test["score"] for test in tests), 2) == 2.5
+
+
+@pytest.mark.parametrize("emitter", [gradescope, actions, html])
+def test_a_kata_without_its_lesson_says_why_points_are_missing(emitter, context):
+    """Nine green specs and 2.5 points need a reason."""
+    assert "quarter of the points" in " ".join(
+        re.sub(r"&#\d+;", "", emitter.emit(without_its_lesson(), context)).split()
+    )
 
 
 def test_exercism_passes_only_where_all_specs_do(context):
