@@ -63,6 +63,8 @@ class Grader:
         key = (kata.name, hashlib.sha256(file.source).digest())
         with self._lock:
             known = self._known.get(key)
+            if known is not None:
+                self._known.move_to_end(key)
         if known is not None:
             return known.model_copy(update={"file": file.path, "seconds": 0.0})
         job = Job(

@@ -102,6 +102,8 @@ def _summary(results: Results, pairs: list[Pair]) -> Iterator[str]:
     yield "| --- |" + " --- |" * (len(katas) + 1)
     rows = [_row_of(submission, list(katas)) for submission in results.submissions]
     yield from _cut(rows, TABLE_SPACE, "submissions")
+    if any(submission.not_begun for submission in results.submissions):
+        yield "\nAn empty cell: the kata is not begun, and does not count.\n"
     details = [_details(*pair) for pair in pairs if _has_details(pair[1])]
     yield from _cut(details, DETAILS_SPACE, "katas that are not green")
 

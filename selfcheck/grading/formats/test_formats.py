@@ -418,6 +418,17 @@ def test_the_specs_of_a_kata_without_its_lesson_add_up_to_a_quarter(context):
         assert round(sum(test["score"] for test in tests), 2) == 2.5
 
 
+def test_the_summary_says_that_katas_are_not_counted(context):
+    """An empty cell could be a kata that was lost."""
+    results = without_its_lesson()
+    said = "An empty cell: the kata is not begun, and does not count."
+    assert said not in actions.emit(results, context)
+
+    results.submissions[0].not_begun = ["k02_mail"]
+
+    assert said in actions.emit(results, context)
+
+
 @pytest.mark.parametrize("emitter", [gradescope, actions, html])
 def test_a_kata_without_its_lesson_says_why_points_are_missing(emitter, context):
     """Nine green specs and 2.5 points need a reason."""
