@@ -161,6 +161,10 @@ def gather(paths: Sequence[Path], each: Sequence[Path]) -> list[Submission]:
             raise SubmissionsNotFoundError(
                 f"--each {folder} {there}: give the folder that holds them all"
             )
+        if any(folder.glob("katas/k*/app.py")):
+            raise SubmissionsNotFoundError(
+                f"--each {folder} is a submission itself: leave --each out or name the folder above"
+            )
         try:
             folders = _folders(folder)
         except OSError as error:

@@ -224,6 +224,14 @@ def test_each_folder_is_a_submission_of_its_own(tmp_path):
     assert [s.name for s in gather([], [tmp_path])] == ["ada", "grace"]
 
 
+def test_a_checkout_is_no_folder_of_submissions(tmp_path):
+    """Its `tests` and `katas` are not students."""
+    folder(tmp_path / "katas")
+
+    with pytest.raises(SubmissionsNotFoundError, match="is a submission itself: leave --each out"):
+        gather([], [tmp_path])
+
+
 @posix
 def test_a_submission_that_is_a_link_is_not_followed(tmp_path):
     """This holds for --each; a link that is named on the command line is intended."""
