@@ -54,6 +54,6 @@ def run_trial(
         trial.specs[outcome["spec"].partition("::")[2]] = Failure.read(found) if found else None
     asked = len(specs) or len(worker_pool.specs[kata.name])
     if len(trial.specs) < asked and not trial.trouble:
-        why = "; ".join([said.ended, *said.tampered])
+        why = "; ".join([said.ended, *said.tampered, *said.heavy])
         trial.trouble = f"{len(trial.specs)} of {asked} specs reported: {why}"
     return trial

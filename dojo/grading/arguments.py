@@ -17,8 +17,12 @@ the only folder in it that has any. Each kata runs in a process of its own, with
 the system permits it (Linux, as root or with user namespaces) without access to the network and to
 other files.
 
-exit codes: 0 graded, with any score; 1 below --fail-under; 2 wrong usage; 3 something could not be
-graded, or nothing was found in a submission; 130 interrupted (--resume continues from there).
+Each kata is `graded`; or for `review`: its points count, and the evidence asks a person to decide;
+or `tampered`, with 0 points; or `ungradable`, a fault of the grader or the machine.
+
+exit codes: 0 graded, with any score; 1 below --fail-under, or for review with --fail-on-review;
+2 wrong usage; 3 something could not be graded, or nothing was found in a submission; 130
+interrupted (--resume continues from there).
 """
 
 
@@ -71,6 +75,11 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         metavar="PERCENT",
         type=_percent,
         help="exit with 1 where a submission has a lower score",
+    )
+    grade.add_argument(
+        "--fail-on-review",
+        action="store_true",
+        help="exit with 1 where a submission is for review (default: exit with 0)",
     )
     grade.add_argument(
         "--jobs",

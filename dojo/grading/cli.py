@@ -239,7 +239,11 @@ def _publish(
         if result.state is State.UNGRADABLE:
             notify(f"{result.name} could not be graded: {result.cause}")
             code = UNGRADABLE
-        elif asked.fail_under is not None and (result.percent or 0.0) < asked.fail_under:
+            continue
+        if asked.fail_on_review and any(kata.state is State.REVIEW for kata in result.katas):
+            notify(f"{result.name} is for review: {result.cause}")
+            code = code or BELOW
+        if asked.fail_under is not None and (result.percent or 0.0) < asked.fail_under:
             code = code or BELOW
     return code
 

@@ -16,7 +16,12 @@ from dojo.grading.results import KataResult, State, SubmissionResult
 from dojo.grading.same_files import SAME
 
 COLOURS = {"green": "green", "red": "red", "amber": "yellow", "grey": "bright_black"}
-WORDS = {State.GRADED: "", State.TAMPERED: "tampered", State.UNGRADABLE: "could not be graded"}
+WORDS = {
+    State.GRADED: "",
+    State.REVIEW: "for review",
+    State.TAMPERED: "tampered",
+    State.UNGRADABLE: "could not be graded",
+}
 FAILED = 8
 PLACES = {"amber": "amber", "grey": "-"}  # in place of a count that would be 0
 LEGEND = {"amber": "it does not run", "grey": "not begun"}
@@ -134,7 +139,7 @@ def _show_one(console: Console, result: SubmissionResult) -> None:
         if kata.note:
             console.print(Text(f"       {kata.note}", style="yellow"))
         failed = [spec for spec in kata.specs if not spec.passed]
-        if kata.light == "grey" or kata.state is not State.GRADED:
+        if kata.light == "grey" or not kata.counts:
             failed = []
         causes = dict.fromkeys(spec.message.partition("\n")[0] for spec in failed)
         if kata.light == "amber" and len(causes) == 1:
@@ -156,9 +161,10 @@ def _show_one(console: Console, result: SubmissionResult) -> None:
 
 
 def _cell(kata: KataResult) -> Text:
-    if kata.state is not State.GRADED:
+    if not kata.counts:
         return Text("!" if kata.state is State.TAMPERED else "?", style="bold red")
-    return Text(PLACES.get(kata.light) or _passed(kata), style=COLOURS[kata.light])
+    mark = "" if kata.state is State.GRADED else " ⚑"
+    return Text(f"{PLACES.get(kata.light) or _passed(kata)}{mark}", style=COLOURS[kata.light])
 
 
 def _passed(kata: KataResult) -> str:

@@ -35,10 +35,13 @@ class ResultsFileError(Exception):
 class State(StrEnum):
     """The state of grading.
 
-    `ungradable` means that the grader or the machine failed; it is never a score of 0.
+    In `review` the points of the specs count, and evidence of weight asks a person to decide.
+    `tampered` is what no honest program can do, and has no points. `ungradable` means that the
+    grader or the machine failed; it is never a score of 0.
     """
 
     GRADED = "graded"
+    REVIEW = "review"
     TAMPERED = "tampered"
     UNGRADABLE = "ungradable"
 
@@ -72,8 +75,8 @@ class KataResult(_Model):
     """The result of one kata.
 
     `file` is the path of the solution within the submission, with `/`, and `digest` the SHA-256 of
-    its content, empty where it was not read. `cause` is one line, the
-    reason for `tampered` or `ungradable`. `evidence` is for a person to read.
+    its content, empty where it was not read. `cause` is one line, the reason for a state other than
+    `graded`. `evidence` is for a person to read, what weighs most first.
     """
 
     kata: str = Field(min_length=1)
@@ -86,6 +89,11 @@ class KataResult(_Model):
     seconds: float = Field(default=0.0, ge=0)
     evidence: list[str] = []
     specs: list[SpecResult]
+
+    @property
+    def counts(self) -> bool:
+        """Whether the specs that passed have their points."""
+        return self.state in (State.GRADED, State.REVIEW)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -147,7 +155,7 @@ class SubmissionResult(_Model):
     def state(self) -> State:
         """The worst of its katas."""
         states = {kata.state for kata in self.katas}
-        for state in (State.UNGRADABLE, State.TAMPERED):
+        for state in (State.UNGRADABLE, State.TAMPERED, State.REVIEW):
             if state in states:
                 return state
         return State.GRADED

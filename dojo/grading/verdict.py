@@ -1,7 +1,8 @@
 """The verdict on a submitted solution, from the report of the process that ran it.
 
 A report is believed only as far as it is consistent: each spec that is known beforehand must have
-passed, and its control must have failed.
+passed, and its control must have failed. What no honest program can do costs the points; evidence
+of weight asks a person to decide, and takes none.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from dojo.lights import light_of
 from dojo.plugin import render
 from dojo.plugin.failures import Failure
 
+EVIDENCE = 100
+
 
 def not_run(kata: Kata, specs: Specs, file: SubmittedFile) -> KataResult:
     """The verdict on a solution that could not be read."""
@@ -46,7 +49,9 @@ def not_run(kata: Kata, specs: Specs, file: SubmittedFile) -> KataResult:
 def verdict(kata: Kata, specs: Specs, file: str, report: JobReport) -> KataResult:
     """The result of one kata; `file` is the path of the solution within the submission."""
     result = nothing_passed(kata, specs, file, "")
-    result.evidence = [clean(entry) for entry in report.evidence[:100]]
+    heavy = list(dict.fromkeys(map(clean, report.heavy)))
+    others = (entry for entry in map(clean, report.evidence) if entry not in heavy)
+    result.evidence = [*heavy, *dict.fromkeys(others)][:EVIDENCE]
     if report.trouble:
         result.state, result.cause = State.UNGRADABLE, clean(report.trouble)
         for spec in result.specs:
@@ -81,6 +86,8 @@ def verdict(kata: Kata, specs: Specs, file: str, report: JobReport) -> KataResul
         result.specs.append(spec)
         lights.add(light)
     result.light = light_of(lights)
+    if heavy:
+        result.state, result.cause = State.REVIEW, heavy[0]
     if tampered:
         result.state = State.TAMPERED
         result.cause = clean(tampered[0])

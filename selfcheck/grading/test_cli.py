@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator
 
 from dojo.catalogue import read_catalogue
 from dojo.grading.formats import SINGLE
-from dojo.grading.results import schema
+from dojo.grading.results import KataResult, Results, State, SubmissionResult, schema
 from selfcheck.projects import CALLED, KATA, RIGHT, ROOT, changed
 from selfcheck.trial import source_of
 
@@ -280,6 +280,24 @@ def test_a_submission_in_which_nothing_is_found_is_exit_code_3(dojo, tmp_path, w
     assert message in done.stderr
     found = scores(tmp_path / "r.json")
     assert found[Path(words[-1]).name if words[0] != "--each" else "dee"] is None
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 0), (("--fail-on-review",), 1)])
+def test_a_review_is_exit_code_1_only_where_that_is_asked_for(dojo, tmp_path, words, code):
+    """Its points count, so only those who want to decide at once are stopped."""
+    kata = KataResult(
+        kata="k01",
+        title="a",
+        light="green",
+        file="app.py",
+        specs=[],
+        state=State.REVIEW,
+        cause="why",
+    )
+    results = Results(submissions=[SubmissionResult(name="ada", katas=[kata])])
+    (tmp_path / "ada.json").write_text(results.text(), encoding="utf-8")
+
+    assert dojo("grade", "--merge", "ada.json", *words).returncode == code
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a file cannot be made unreadable here")

@@ -143,10 +143,24 @@ def test_an_inconsistent_report_is_tampered(change, cause):
     assert result.light != "green"
 
 
-@pytest.mark.parametrize("report", [{"broken": True}, {"tampered": ["TestReport was replaced"]}])
-def test_forged_lines_and_changed_code_are_tampered(report):
+@pytest.mark.parametrize("report", [{"broken": True}, {"tampered": ["a forged message"]}])
+def test_a_forged_protocol_is_tampered(report):
     """This holds even where every spec seems to have passed."""
-    assert graded(all_passed(), **report).state is State.TAMPERED
+    assert graded(all_passed(), **report, heavy=["app.py:3 x"]).state is State.TAMPERED
+
+
+def test_heavy_evidence_asks_for_a_review_and_takes_no_points():
+    """It comes first, and once, whatever else was seen."""
+    found = {
+        "heavy": ["app.py:3 replaced json.loads"] * 2,
+        "evidence": ["app.py:1 a", "app.py:1 a"],
+    }
+
+    result = graded(all_passed(), **found)
+
+    assert (result.state, result.light, result.score) == (State.REVIEW, "green", FIRST.points)
+    assert result.cause == "app.py:3 replaced json.loads"
+    assert result.evidence == ["app.py:3 replaced json.loads", "app.py:1 a"]
 
 
 def test_evidence_alone_takes_no_points():

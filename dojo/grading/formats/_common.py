@@ -41,7 +41,7 @@ def short_name(kata: KataResult) -> str:
 
 def passed(kata: KataResult, spec: SpecResult) -> bool:
     """Whether the spec counts as passed; it does not where the grading was tampered with."""
-    return kata.state is State.GRADED and spec.passed
+    return kata.counts and spec.passed
 
 
 def status_of(kata: KataResult, spec: SpecResult) -> str:
@@ -62,7 +62,7 @@ def nothing_ran(submission: SubmissionResult) -> bool:
 
 
 def _does_not_run(kata: KataResult) -> bool:
-    return kata.light == "amber" and kata.state is State.GRADED
+    return kata.light == "amber" and kata.counts
 
 
 def why_nothing_ran(submission: SubmissionResult) -> str:
@@ -83,6 +83,8 @@ def verdict_on(kata: KataResult) -> str:
             return f"could not be graded, which is not the solution's fault: {cause}"
         case State.TAMPERED:
             return f"no points, because the grading was tampered with: {cause}"
+        case State.REVIEW:
+            return f"its points count, and a person should look at it: {cause}"
         case State.GRADED:
             return ""
 
@@ -94,7 +96,7 @@ def why_ungradable(submission: SubmissionResult) -> str:
 
 def reason_for(kata: KataResult, spec: SpecResult) -> str:
     """The reason why a spec does not count as passed; never empty."""
-    parts = [verdict_on(kata), clean(spec.message).strip()]
+    parts = ["" if kata.counts else verdict_on(kata), clean(spec.message).strip()]
     return "\n\n".join(filter(None, parts)) or "it did not pass"
 
 

@@ -28,7 +28,7 @@ DETAILS_SPACE = 500_000
 IN_DETAILS = 1_000
 EVIDENCE = 20
 LIGHTS = {"green": "🟢", "red": "🔴", "amber": "🟡", "grey": "⚪"}
-STATES = {State.TAMPERED: "🚩", State.UNGRADABLE: "⚠️"}
+STATES = {State.REVIEW: "🔎", State.TAMPERED: "🚩", State.UNGRADABLE: "⚠️"}
 
 Pair = tuple[SubmissionResult, KataResult]
 
@@ -50,7 +50,7 @@ def _commands(results: Results, pairs: list[Pair]) -> list[str]:
     several = len(results.submissions) > 1
     commands = [
         command
-        for state in (State.UNGRADABLE, State.TAMPERED, State.GRADED)
+        for state in (State.UNGRADABLE, State.TAMPERED, State.REVIEW, State.GRADED)
         for submission, kata in pairs
         if kata.state is state
         for command in _of_kata(kata, f"{one_line(submission.name)}: " if several else "")
@@ -71,18 +71,22 @@ def _of_kata(kata: KataResult, owner: str) -> Iterator[str]:
             yield _command(f"{name} could not be graded", verdict_on(kata))
         case State.TAMPERED:
             yield _command(f"{name} gets no points", verdict_on(kata), file)
-        case State.GRADED:
+        case State.REVIEW | State.GRADED:
+            if kata.state is State.REVIEW:
+                yield _command(f"{name} is for review", verdict_on(kata), file, kind="warning")
             for spec in kata.specs:
                 if not spec.passed:
                     title = f"{name}: {one_line(spec.title)}"
                     yield _command(title, reason_for(kata, spec), file, spec.line)
 
 
-def _command(title: str, message: str, file: str = "", line: int = 0) -> str:
+def _command(
+    title: str, message: str, file: str = "", line: int = 0, *, kind: str = "error"
+) -> str:
     location = {"file": file, "line": str(line or "")} if file else {}
     properties = {**location, "title": shortened(title, TITLE)}
     given = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
-    return f"::error {given}::{_data(shortened(message, MESSAGE))}"
+    return f"::{kind} {given}::{_data(shortened(message, MESSAGE))}"
 
 
 def _data(text: str) -> str:

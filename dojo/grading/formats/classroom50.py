@@ -63,8 +63,8 @@ def _test(kata: KataResult) -> dict[str, object]:
         "score": _points(kata.score or 0.0),
         "max-score": _points(kata.max_score),
     }
-    if kata.state is State.TAMPERED:
-        test["tampered"] = one_line(kata.cause)
+    if kata.state in (State.TAMPERED, State.REVIEW):
+        test[kata.state.value] = one_line(kata.cause)
         test["evidence"] = [clean(line) for line in kata.evidence]
     return test
 

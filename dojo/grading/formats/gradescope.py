@@ -47,9 +47,14 @@ def emit(results: Results, _context: Context) -> str:
     tampered = [kata for kata in submission.katas if kata.state is State.TAMPERED]
     if tampered:
         document["output"] = "\n".join(f"{short_name(k)}: {verdict_on(k)}" for k in tampered)
-        document["extra_data"] = {"tampered": [_evidence(kata) for kata in tampered]}
     elif notes := [f"{short_name(k)}: {one_line(k.note)}" for k in submission.katas if k.note]:
         document["output"] = "\n".join(notes)
+    extra = {
+        state.value: [_evidence(kata) for kata in submission.katas if kata.state is state]
+        for state in (State.TAMPERED, State.REVIEW)
+    }
+    if any(extra.values()):
+        document["extra_data"] = {state: katas for state, katas in extra.items() if katas}
     return as_json({**document, "tests": _tests(submission)})
 
 

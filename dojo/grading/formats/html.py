@@ -63,7 +63,7 @@ class Tally:
 
 @dataclass
 class Column:
-    """The results of the class for one kata; only solutions in state `graded` are counted."""
+    """The results of the class for one kata; only solutions whose points count are counted."""
 
     kata: str
     title: str
@@ -82,7 +82,7 @@ class Column:
         self.failures.update(part.failure for part in solution.parts if part.failure)
         for spec in kata.specs:
             self.specs.setdefault(spec.id, Tally(spec.title))
-        if kata.state is not State.GRADED:
+        if not kata.counts:
             return
         self.lights[kata.light] += 1
         for spec in kata.specs:
@@ -164,7 +164,8 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def _scores(submissions: Sequence[SubmissionResult]) -> Scores | None:
-    graded = [s for s in submissions if s.state is State.GRADED and s.score is not None]
+    states = (State.GRADED, State.REVIEW)
+    graded = [s for s in submissions if s.state in states and s.score is not None]
     if not graded:
         return None
     out_of = {s.max_score for s in graded}

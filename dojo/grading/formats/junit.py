@@ -5,7 +5,14 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from dojo.grading.formats import Context
-from dojo.grading.formats._common import clean, one_line, passed, shortened, story_of, verdict_on
+from dojo.grading.formats._common import (
+    clean,
+    one_line,
+    passed,
+    shortened,
+    story_of,
+    verdict_on,
+)
 from dojo.grading.results import KataResult, Results, SpecResult, State, SubmissionResult
 
 HEAD = 300
@@ -39,14 +46,19 @@ def _cases(kata: KataResult) -> list[ElementTree.Element]:
     if kata.state is State.UNGRADABLE and not kata.specs:
         case = _case(clean(kata.kata), "the kata can be graded", kata.seconds)
         return [_with(case, "error", verdict_on(kata))]
-    return [_spec(kata, spec) for spec in kata.specs]
+    cases = [_spec(kata, spec) for spec in kata.specs]
+    if kata.state is State.REVIEW and cases:
+        found = "\n".join([verdict_on(kata), *map(clean, kata.evidence)])
+        ElementTree.SubElement(cases[0], "system-err").text = found
+    return cases
 
 
 def _spec(kata: KataResult, spec: SpecResult) -> ElementTree.Element:
     file, _, name = clean(spec.id).partition("::")
     case = _case(file.removesuffix(".py").replace("/", "."), name or file, spec.seconds)
     if not passed(kata, spec):
-        evidence = "".join(f"\n{clean(line)}" for line in kata.evidence)
+        known = () if kata.state is State.REVIEW else kata.evidence
+        evidence = "".join(f"\n{clean(line)}" for line in known)
         tag = "error" if kata.state is State.UNGRADABLE else "failure"
         _with(case, tag, story_of(kata, spec) + evidence)
     if spec.printed:

@@ -82,6 +82,7 @@ class Listener:
         self._locked |= message.locked
         self._report.routes += message.routes
         self._report.evidence += message.evidence
+        self._report.heavy += message.heavy
         self._report.tampered += message.tampered
         self._report.trouble = message.trouble or self._report.trouble
         if message.reached is not None:

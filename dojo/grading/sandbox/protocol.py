@@ -29,7 +29,7 @@ from dojo.grading.sandbox.limits import Limits
 from dojo.plugin.failures import Failure
 
 SEAL = 16
-FREE = ("evidence", "tampered")  # messages that any frame may send
+FREE = ("evidence", "heavy", "tampered")  # messages that any frame may send
 PLAIN = (bool, bytes, float, int, str)
 
 Send = Callable[[dict[str, Any]], None]
@@ -71,7 +71,8 @@ class Outcome(BaseModel):
 class Message(BaseModel):
     """One line out of a sandbox, with exactly one of these fields.
 
-    `trouble` is a failure of the sandbox before it is `locked`. `reached` is the number of a run
+    `trouble` is a failure of the sandbox before it is `locked`. `heavy` is evidence that asks for a
+    review, `tampered` that the protocol was forged. `reached` is the number of a run
     whose spec has come to its end.
     """
 
@@ -81,6 +82,7 @@ class Message(BaseModel):
     locked: bool = False
     routes: list[Route] = []
     evidence: list[str] = []
+    heavy: list[str] = []
     tampered: list[str] = []
     reached: int | None = None
     outcome: Outcome | None = None
@@ -98,6 +100,7 @@ class JobReport:
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     routes: list[Any] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
+    heavy: list[str] = field(default_factory=list)
     tampered: list[str] = field(default_factory=list)
     ended: str = ""
     broken: bool = False

@@ -157,6 +157,15 @@ TAMPERED = graded(
     kata(spec("the mail leaves"), state=State.TAMPERED, cause="it wrote", evidence=["app.py:9"]),
     kata(spec("one"), number="02"),
 )
+REVIEW = graded(
+    kata(
+        spec("the mail leaves"),
+        spec("another", False),
+        state=State.REVIEW,
+        cause="app.py:9 replaced json.loads",
+        evidence=["app.py:9 replaced json.loads"],
+    ),
+)
 UNGRADABLE = graded(
     kata(spec("the mail leaves", False), state=State.UNGRADABLE, cause="the disk\nis full"),
     kata(spec("one"), number="02"),
@@ -189,6 +198,7 @@ SAMPLES = {
     "green": GREEN,
     "mixed": MIXED,
     "tampered": TAMPERED,
+    "review": REVIEW,
     "ungradable": UNGRADABLE,
     "ungradable_empty": UNGRADABLE_EMPTY,
     "amber": AMBER,
@@ -228,7 +238,7 @@ def check(format_name: str, found: dict[str, Any]) -> None:
     assert found.keys() <= schema["properties"].keys()
     known = schema["$defs"]["test"]["properties"].keys()
     for test in found.get("tests", []):
-        assert test.keys() - {"tampered", "evidence"} <= known
+        assert test.keys() - {"tampered", "review", "evidence"} <= known
     if format_name == "classroom50":
         for each in [found, *found["tests"]]:
             assert each["score"] <= each["max-score"]
@@ -240,7 +250,7 @@ def commands_of(text: str) -> list[dict[str, str]]:
     """The workflow commands, read as GitHub's runner reads them; each line has to be one."""
     commands = []
     for line in actions.split(text)[0].splitlines():
-        match = re.fullmatch(r"::error ([^:]*)::(.*)", line)
+        match = re.fullmatch(r"::(?:error|warning) ([^:]*)::(.*)", line)
         assert match, line
         given = dict(part.split("=", 1) for part in match[1].split(","))
         commands.append(
@@ -1091,7 +1101,7 @@ def test_junit_is_made_of_what_pytest_writes_and_counts_it_right(sample, context
     for case in suite:
         assert (case.tag, [*case.attrib]) == ("testcase", ["classname", "name", "time"])
         assert all(case.attrib.values())
-        assert {part.tag for part in case} <= {"failure", "error", "system-out"}
+        assert {part.tag for part in case} <= {"failure", "error", "system-out", "system-err"}
         assert len([part for part in case if part.tag != "system-out"]) <= 1
         for part in case:
             assert part.text
@@ -1155,3 +1165,27 @@ def test_junit_keeps_a_text_that_looks_like_xml(context):
 def test_junit_of_nothing_is_a_document_without_suites(context):
     """An empty file would be an error for its readers."""
     assert len(ElementTree.fromstring(junit.emit(EMPTY, context))) == 0
+
+
+@pytest.mark.parametrize("format_name", ["exercism", "github-classroom", "gradescope"])
+def test_a_spec_of_a_kata_for_review_keeps_its_points(format_name, context):
+    """A person decides; until then the specs do."""
+    first, second = document(format_name, REVIEW, context)["tests"]
+
+    assert first["status"].startswith("pass")
+    assert second["status"].startswith("fail")
+    assert "a person should look" not in json.dumps([first, second])
+
+
+def test_each_format_for_teachers_says_what_to_review(context):
+    """It is in the place where a teacher looks, and a learner is not accused."""
+    evidence = "app.py:9 replaced json.loads"
+    command = commands_of(actions.emit(REVIEW, context))[0]
+    extra = document("gradescope", REVIEW, context)["extra_data"]
+    suite = ElementTree.fromstring(junit.emit(REVIEW, context))
+
+    assert (command["title"], evidence in command["message"]) == ("k01 is for review", True)
+    assert extra["review"][0]["evidence"] == [evidence]
+    assert document("classroom50", REVIEW, context)["tests"][0]["review"] == evidence
+    assert evidence in (suite.findtext(".//system-err") or "")
+    assert ",review," in csv_gradebook.emit(REVIEW, context)

@@ -366,6 +366,7 @@ def test_the_heading_has_the_numbers_of_the_class():
     assert root.one("h1").text == "Results of 6 submissions"
     assert facts(root) == {
         "graded": "4",
+        "review": "0",
         "tampered": "1",
         "ungradable": "1",
         "median of the graded": "4 of 8",
