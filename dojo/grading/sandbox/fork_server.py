@@ -25,6 +25,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import _pytest.runner
 import pytest
 from _pytest.capture import CaptureIO
 
@@ -190,10 +191,15 @@ def _printed(captured: CaptureIO) -> str:
     return captured.buffer.getvalue().decode("utf-8", "replace")
 
 
+def _say_nothing(_item: pytest.Item, _when: str | None) -> None:
+    """In place of pytest's function that puts the name of a spec into the environment."""
+
+
 def run_pytest(message: dict[str, Any], server: ForkServer) -> int:
     """Collect the specs, and hand over to the server; the exit code of pytest."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     CaptureIO.getvalue = _printed  # type: ignore[method-assign,assignment]
+    vars(_pytest.runner)["_update_current_test_var"] = _say_nothing
     root = Path(message["root"])
     return int(
         pytest.main(

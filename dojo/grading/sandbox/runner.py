@@ -21,6 +21,7 @@ import pytest
 from dojo.grading.routes import routes
 from dojo.grading.sandbox import tampering
 from dojo.grading.sandbox.protocol import Ask, Channel, Job, Send
+from dojo.grading.sandbox.weights import changed_lines, weighed
 from dojo.harness.environment import Environment
 from dojo.harness.holds import clock
 from dojo.plugin.failures import Failure, title_of
@@ -89,7 +90,7 @@ def _outcome(
     }
 
 
-def wrap_spec(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]], send: Send) -> Any:
+def wrap_spec(spec: Any, number: int, ask: Ask, check: Callable[[], None], send: Send) -> Any:
     """Wrap a spec, so that it asks at its end whether it may pass.
 
     The wrapper keeps its state in default arguments. A closure's variables can be replaced by the
@@ -99,9 +100,7 @@ def wrap_spec(spec: Any, number: int, ask: Ask, check: Callable[[], list[str]], 
     def end(
         _number: int = number, _ask: Ask = ask, _check: Any = check, _send: Send = send
     ) -> None:
-        changes = _check()
-        if changes:
-            _send({"tampered": changes})
+        _check()
         if not _ask(_number):
             raise MustFailError("a control must fail")
 
@@ -150,6 +149,7 @@ def run_in_sandbox(
     """Run the specs of a kata, each with its control, and send the outcomes."""
     channel, send, ask = talk
     source = job.source.encode("utf-8", "surrogateescape")
+    send({"heavy": tampering.reads_the_name_of_the_spec(source)})
     send({"evidence": tampering.suspicious(source)})
     runner.folder = folder
     items[0].config.stash[SOLUTIONS] = Solutions(folder / "a")
@@ -164,35 +164,44 @@ def run_in_sandbox(
     send({"routes": routes(source)})
     outcome_of = run_once
     reports = runner.reports
-    tampered = watch(channel, send)
+    recoded = watch(channel, send)
+    lines = changed_lines(source)
     number = 0
+
+    def note(
+        changes: list[str], _send: Send = send, _weighed: Any = weighed, _lines: Any = lines
+    ) -> None:
+        sides = _weighed(changes, _lines)
+        if sides[True]:
+            _send({"heavy": sides[True]})
+        if sides[False]:
+            _send({"evidence": sides[False]})
+
     for position, (item, spec) in enumerate(zip(items, specs, strict=True)):
         following = items[position - 1] if len(items) > 1 else None
         for _ in range(times):
 
-            def changes(_item: Any = item, _check: Any = check, _tampered: Any = tampered) -> Any:
+            def changes(
+                _item: Any = item, _check: Any = check, _recoded: Any = recoded, _note: Any = note
+            ) -> None:
                 environment = _item.stash.get(ENVIRONMENT, None)
                 changed = (
                     environment.changes()
                     if type(environment) is Environment
                     else ["the environment of the spec was removed"]
                 )
-                return [*_tampered, *_check(_item), *changed]
+                _note([*_recoded, *_check(_item), *changed])
 
             whole = wrap_spec(spec, number, ask, changes, send)
             defaults = whole.__defaults__
             item.obj = whole  # type: ignore[attr-defined]
             outcome = outcome_of(item, following, reports)
-            changed = [*tampered, *check(item)]
+            changed = [*recoded, *check(item)]
             if item.obj is not whole or whole.__defaults__ is not defaults:  # type: ignore[attr-defined]
                 changed.append("a spec was replaced")
-            if changed and job.controls:
-                send({"tampered": changed})
+            if job.controls:
+                note(changed)
             send({"outcome": outcome})
-            if changed and job.controls:
-                return
             number += 1
-    changed = check_all()
-    if changed and job.controls:
-        send({"tampered": changed})
+    note(check_all())
     send({"end": True})

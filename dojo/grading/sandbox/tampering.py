@@ -1,8 +1,9 @@
 """Tamper detection in the process of a solution.
 
-`Snapshot` finds changes to the code that a verdict depends on; a change is a verdict. `watch` notes
-actions that no honest solution needs; they are evidence for a person to read. Snapshots, defaults
-as storage and a type flag set through ctypes are needed because solution and specs share a process.
+`Snapshot` finds changes to code, also to the code that a verdict depends on. `watch` notes actions
+that are unusual in a solution. Both are evidence for a person to read, of the weight that
+`weights` gives it, and take no points. Snapshots, defaults as storage and a type flag set through
+ctypes are needed because solution and specs share a process.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from sys import _getframe
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
@@ -25,6 +27,8 @@ import freezegun.api
 import pytest
 
 from dojo.grading.sandbox.protocol import TrustedValues
+from dojo.grading.sandbox.weights import BY_PARTIAL, PLAIN
+from dojo.harness.current import current_timeline
 from dojo.observers.files import REFUSED
 
 WATCHED = (
@@ -43,8 +47,11 @@ WATCHED = (
         "sqlite3",
     ),
 )
+# Libraries that specs observe with too, but that are too large to compare after each run.
+OTHERS = ("PIL", "anyio", "httpx", "starlette")
 # The specs observe with classes of these. A change to pytest itself is found by the snapshot.
 IMMUTABLE = ("csv", "dojo", "hmac", "json", "pathlib")
+MUTABLE = ("JSONEncoder",)  # which people teach to write dates
 FLAGS_AT, IMMUTABLE_TYPE = 168, 1 << 8  # `tp_flags` of CPython from 3.10 on, in 64 bits
 EVIDENCE = 40
 REFUSAL = "the grader does not permit this to a solution"
@@ -84,6 +91,10 @@ EVENTS = {
     "ctypes.cdata": CTYPES,
     "ctypes.cdata/buffer": CTYPES,
 }
+PAST_THE_ENGINE = (
+    "used the database on the event loop's thread, past SQLAlchemy, where no spec sees it"
+)
+SPEC_NAME = "PYTEST_CURRENT_TEST"
 INNER = ("tb_frame", "gi_frame", "cr_frame", "ag_frame", "__code__", "func_code", "__closure__")
 NEAR = ("sys._getframe", "sys._current_frames", "object.__getattr__", "object.__setattr__")
 FILES = {
@@ -151,7 +162,10 @@ class Snapshot:
             space
             for name, module in modules.items()
             if name not in self._modules
-            and name.partition(".")[0] in sys.stdlib_module_names
+            and (
+                name.partition(".")[0] in sys.stdlib_module_names
+                or name.partition(".")[0] in OTHERS
+            )
             and name.partition(".")[0] != "logging"  # which the dojo changes for each spec
             for space in _spaces_of(name, module)
         ]
@@ -274,7 +288,7 @@ def _acting(name: str, space: Mapping[str, Any]) -> frozenset[str]:
 
 def _replaced(name: str, get: Any, keys: tuple[str, ...], kept: tuple[object, ...]) -> list[str]:
     return [
-        f"{name}.{key} was replaced"
+        f"{name}.{key} {BY_PARTIAL if _only_fills_in(value, get(key)) else 'was replaced'}"
         for key, value in zip(keys, kept, strict=True)
         if get(key) is not value and not _is_frozen(value, get(key))
     ]
@@ -282,6 +296,18 @@ def _replaced(name: str, get: Any, keys: tuple[str, ...], kept: tuple[object, ..
 
 def _added(name: str, space: Mapping[str, Any], before: frozenset[str]) -> list[str]:
     return [f"{name}.{key} was added" for key in sorted(_acting(name, space) - before)]
+
+
+def _only_fills_in(real: object, now: object) -> bool:
+    """Whether `now` is `real` with plain values for some of its options."""
+    return (
+        type(now) is partial
+        and now.func is real
+        and not now.args
+        and all(
+            type(value) in PLAIN or option == "default" for option, value in now.keywords.items()
+        )
+    )
 
 
 def _is_frozen(real: object, now: object) -> bool:
@@ -404,7 +430,11 @@ def make_immutable() -> None:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in IMMUTABLE and isinstance(module, ModuleType):
             for value in list(vars(module).values()):
-                if isinstance(value, type) and value.__module__ == name:
+                if (
+                    isinstance(value, type)
+                    and value.__module__ == name
+                    and value.__name__ not in MUTABLE
+                ):
                     flags = ctypes.c_ulong.from_address(id(value) + FLAGS_AT)
                     if flags.value == value.__flags__:
                         flags.value |= IMMUTABLE_TYPE
@@ -439,12 +469,12 @@ def watch(
 ) -> list[str]:
     """Note from now on the suspicious actions of the solution in `file`, and send them at once.
 
-    The returned list collects certain tampering: one of `functions` got other code, or the solution
-    inspected the `channel`. The solution may do anything in `folder`, and read below `readable`.
+    The returned list collects changes to the code of `functions`. It is tampering to inspect the
+    `channel`. The solution may do anything in `folder`, and read below `readable`.
     If `hidden` is not empty, access to it is refused, and so are writing elsewhere, signals and
     processes; inside namespaces pass nothing there. An audit hook cannot be removed again.
     """
-    tampered: list[str] = []
+    changed: list[str] = []
     functions = dict(functions)
     known: set[str] = set()
     busy = threading.local()
@@ -452,11 +482,11 @@ def watch(
     strict = bool(hidden)
     real = os.path.realpath
 
-    def note(what: str, line: int) -> None:
+    def note(what: str, line: int, weight: str = "evidence") -> None:
         entry = f"app.py:{line} {what}"
         if entry not in known and len(known) < EVIDENCE:
             known.add(entry)
-            send({"evidence": [entry]})
+            send({weight: [entry]})
 
     def line_of(frame: FrameType | None, depth: int) -> int | None:
         while frame is not None and depth:
@@ -503,6 +533,14 @@ def watch(
         if refused:
             raise PermissionError(errno.EACCES, REFUSAL, name)
 
+    def check_connection(caller: FrameType) -> None:
+        """Note a connection that the solution itself makes where it keeps the loop busy."""
+        timeline = current_timeline()
+        line = line_of(caller, 1)
+        busy_loop = timeline is not None and timeline.under_way and timeline.on_loop()
+        if line is not None and busy_loop:
+            note(PAST_THE_ENGINE, line, "heavy")
+
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event not in EVENTS and event not in FILES and event != "object.__getattr__":
             return
@@ -510,13 +548,15 @@ def watch(
             return
         busy.now = True
         try:
+            if event == "sqlite3.connect":
+                check_connection(_getframe(1))
             if event in FILES:
                 check_path(event, args)
                 return
             if event == "object.__setattr__" and id(args[0]) in functions:
-                tampered.append(f"{functions[id(args[0])]} was given another {args[1]}")
+                changed.append(f"{functions[id(args[0])]} was given another {args[1]}")
             if event == "object.__getattr__" and args[0] is channel:
-                tampered.append("the solution inspected the channel of the runner")
+                send({"tampered": ["the solution inspected the channel of the runner"]})
             what = EVENTS.get(event, "")
             if event == "object.__getattr__":
                 if len(args) < 2 or args[1] not in INNER:
@@ -532,7 +572,24 @@ def watch(
             busy.now = False
 
     sys.addaudithook(hook)
-    return tampered
+    return changed
+
+
+def reads_the_name_of_the_spec(source: bytes) -> list[str]:
+    """The lines of a solution that name the variable in which pytest has the name of a spec."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        f"app.py:{node.lineno} asks for the name of the spec ({SPEC_NAME})"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and SPEC_NAME in node.value
+        and id(node) not in texts
+    ][:EVIDENCE]
 
 
 def suspicious(source: bytes) -> list[str]:

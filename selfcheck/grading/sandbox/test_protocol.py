@@ -149,7 +149,7 @@ class Sandbox:
         self.send({"home": ([(spec, ()) for spec in specs], TrustedValues())})
         passed = []
         for number, spec in enumerate(specs):
-            whole = wrap_spec(spec, number, self.ask, list, self.send)
+            whole = wrap_spec(spec, number, self.ask, lambda: None, self.send)
             try:
                 whole()
             except AssertionError:
@@ -239,12 +239,12 @@ def sends_by_itself(sandbox: Sandbox) -> None:
 
 def runs_another_spec(sandbox: Sandbox) -> None:
     sandbox.send({"home": ([(wrong, ())], TrustedValues())})
-    wrap_spec(fine, 0, sandbox.ask, list, sandbox.send)()
+    wrap_spec(fine, 0, sandbox.ask, lambda: None, sandbox.send)()
 
 
 def ends_what_it_has_not_begun(sandbox: Sandbox) -> None:
     sandbox.send({"home": ([(fine, ())], TrustedValues())})
-    whole = wrap_spec(fine, 0, sandbox.ask, list, sandbox.send)
+    whole = wrap_spec(fine, 0, sandbox.ask, lambda: None, sandbox.send)
     whole.__defaults__[2]()
 
 

@@ -35,8 +35,8 @@ def at_import(lines: str) -> str:
     [
         ("import _pytest.reports as r\nr.TestReport.from_item_and_call = None", "TestReport"),
         (
-            "import dojo.plugin.rows\ndojo.plugin.rows.rows_of = len",
-            "dojo.plugin.rows.rows_of was replaced",
+            "import dojo.plugin.failures\ndojo.plugin.failures.title_of = len",
+            "dojo.plugin.failures.title_of was replaced",
         ),
         (
             "import dojo.observers.files as d\nd.len = lambda a: 0",
@@ -64,12 +64,13 @@ def at_import(lines: str) -> str:
     ],
     ids=lambda value: None if "\n" in value else value.replace(" ", "-"),
 )
-def test_changed_code_is_tampering(worker_pool, lines, expected):
-    """This holds also for a right solution, which would have passed without it."""
+def test_changed_code_asks_for_a_review(worker_pool, lines, expected):
+    """A person decides, and all specs have run until then."""
     result = graded(worker_pool, at_import(lines))
 
-    assert (result.state, result.score) == (State.TAMPERED, 0)
+    assert result.state is State.REVIEW
     assert any(expected in entry for entry in result.evidence), result.evidence
+    assert not any(spec.message.startswith("no result") for spec in result.specs)
 
 
 @pytest.mark.parametrize(
