@@ -16,7 +16,8 @@ class _Lent(io.BufferedIOBase):
     """A stream that passes on what is written, and cannot close the stream behind it."""
 
     def __init__(self, stream: Any) -> None:
-        self._to = stream
+        self._to = stream.buffer
+        self._descriptor = stream.fileno
 
     def write(self, data: Any) -> int:
         return int(self._to.write(data))
@@ -32,7 +33,7 @@ class _Lent(io.BufferedIOBase):
         return True
 
     def fileno(self) -> int:
-        return int(self._to.fileno())
+        return int(self._descriptor())
 
     def isatty(self) -> bool:
         return bool(self._to.isatty())
@@ -47,7 +48,7 @@ def _lent(stream: Any) -> Any:
         return stream
     stream.flush()
     return io.TextIOWrapper(
-        _Lent(stream.buffer),
+        _Lent(stream),
         encoding=stream.encoding,
         errors=stream.errors,
         newline=None if stream in (sys.__stdout__, sys.__stderr__) else "",

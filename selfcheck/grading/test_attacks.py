@@ -1,4 +1,4 @@
-"""Attacks on the grader: each is contained, gets no points, and changes no other verdict.
+"""Attacks on the grader: each is contained, gets no points or is for review, and harms no other.
 
 Attacks by a solution are files in `attacks/`, in folders by what they try; their docstrings state
 the expected result. Attacks by a whole submission are built here. All are graded together, with
@@ -205,7 +205,7 @@ class Expected:
     """The expected result in the docstring of an attack, as regular expressions."""
 
     state: str
-    score: float
+    score: float | None  # None where a person decides about what the specs said
     evidence: str
     needs_namespaces: bool
 
@@ -216,7 +216,7 @@ class Expected:
         assert "state" in fields, f"{file.name}: the docstring must say `state: <state>`"
         return cls(
             fields["state"],
-            float(fields.get("score", 0)),
+            None if fields["state"] == "review" else float(fields.get("score", 0)),
             fields.get("evidence", ""),
             fields.get("needs") == "namespaces",
         )
@@ -245,7 +245,8 @@ def test_an_attack_gets_what_it_has_earned(file: Path, attacked: Batch):
     shown = json.dumps(result, indent=1)
 
     assert "ESCAPED" not in shown, shown
-    assert result["score"] == expected.score, shown
+    if expected.score is not None:
+        assert result["score"] == expected.score, shown
     assert re.fullmatch(expected.state, result["state"]), shown
     assert re.search(expected.evidence, "\n".join(result["katas"][0]["evidence"])), shown
     assert result["seconds"] < LIMIT + 5

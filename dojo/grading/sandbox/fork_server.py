@@ -191,6 +191,11 @@ def _printed(captured: CaptureIO) -> str:
     return captured.buffer.getvalue().decode("utf-8", "replace")
 
 
+def _descriptor(_captured: CaptureIO) -> int:
+    """The descriptor of the standard output, which leads nowhere: some code only asks for one."""
+    return 1
+
+
 def _say_nothing(_item: pytest.Item, _when: str | None) -> None:
     """In place of pytest's function that puts the name of a spec into the environment."""
 
@@ -199,6 +204,7 @@ def run_pytest(message: dict[str, Any], server: ForkServer) -> int:
     """Collect the specs, and hand over to the server; the exit code of pytest."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     CaptureIO.getvalue = _printed  # type: ignore[method-assign,assignment]
+    CaptureIO.fileno = _descriptor  # type: ignore[method-assign,assignment]
     vars(_pytest.runner)["_update_current_test_var"] = _say_nothing
     root = Path(message["root"])
     return int(

@@ -26,13 +26,19 @@ SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "
 
 
 def enter_namespaces(
-    root: Path, shown: Iterable[Path], hidden: Iterable[Path], work: Path, disk: int
+    root: Path,
+    shown: Iterable[Path],
+    hidden: Iterable[Path],
+    work: Path,
+    disk: int,
+    account: tuple[str, int],
 ) -> None:
     """Move the calling process into namespaces and a file system of its own.
 
     The new root is a file system in memory of `disk` bytes, mounted at `root`. It holds `shown`,
-    read-only, without `hidden`, and the writable folders `work` and `/tmp`. The process's children
-    are the first in the new process tree.
+    read-only, without `hidden`, and the writable folders `work`, `/tmp` and `/dev/shm`. The only
+    user that it knows is `account`, a name and a number. The process's children are the first in
+    the new process tree.
 
     Raises `OSError`.
     """
@@ -61,12 +67,21 @@ def enter_namespaces(
         _bind(Path("/dev", device), Path(f"{new}/dev/{device}"), devices=True)
     Path(f"{new}/etc").mkdir(exist_ok=True)
     Path(f"{new}/etc/hosts").write_text("127.0.0.1 localhost\n")
-    for folder in (f"{new}{work}", f"{new}/tmp"):
+    _write_account(Path(new, "etc"), *account, home=work)
+    for folder in (f"{new}{work}", f"{new}/tmp", f"{new}/dev/shm"):
         os.makedirs(folder, exist_ok=True)
         os.chmod(folder, 0o1777)
     os.chdir(new)
     _pivot_root()
     os.chdir("/")
+
+
+def _write_account(folder: Path, name: str, number: int, *, home: Path) -> None:
+    """Write the files in which a system looks up the name of a user and of a group."""
+    (folder / "passwd").write_text(f"{name}:x:{number}:{number}:{name}:{home}:/bin/sh\n")
+    (folder / "group").write_text(f"{name}:x:{number}:\n")
+    for file in ("passwd", "group", "hosts"):
+        (folder / file).chmod(0o644)
 
 
 def adopt_orphans() -> None:

@@ -22,6 +22,7 @@ from dojo.grading.sandbox import namespaces
 from dojo.grading.sandbox.limits import MIB, Limits, apply_limits, has_memory_limit
 
 USERS = 61_184  # the first of a range that no Linux distribution assigns to a login
+NAME = "learner"
 INSIDE = Path("/sandbox")
 
 
@@ -59,7 +60,10 @@ class Sandbox:
             return
         namespaces.adopt_orphans()
         if self.namespaces:
-            namespaces.enter_namespaces(self.scratch, self.shown, self.hidden, INSIDE, limits.disk)
+            number = _user() if self.user else os.geteuid()
+            namespaces.enter_namespaces(
+                self.scratch, self.shown, self.hidden, INSIDE, limits.disk, (NAME, number)
+            )
         namespaces.die_with_parent(signal.SIGKILL)
 
     def make_folder(self, name: str) -> Path:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from dojo.grading.sandbox.limits import MemoryUsage, folder_size
 from dojo.grading.sandbox.listener import Listener, plan
-from dojo.grading.sandbox.policy import Sandbox
+from dojo.grading.sandbox.policy import NAME, Sandbox
 from dojo.grading.sandbox.protocol import Ask, Channel, Job, JobReport, Send, open_channel
 
 GRACE = 2.0
@@ -121,6 +121,8 @@ def _environment(folder: Path) -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": str(folder),
+        "USER": NAME,
+        "LOGNAME": NAME,
         "TMPDIR": str(folder),
         "LANG": "C.UTF-8",
         "TZ": "UTC",

@@ -548,7 +548,7 @@ def watch(
             return
         busy.now = True
         try:
-            if event == "sqlite3.connect":
+            if event == "sqlite3.connect" and args[0] != ":memory:":
                 check_connection(_getframe(1))
             if event in FILES:
                 check_path(event, args)

@@ -1,6 +1,6 @@
 """Ends the coroutine of its spec before it can fail, and lets the one around it go on.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Lowers the recursion limit so far that every later check fails.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import inspect

@@ -1,6 +1,6 @@
 """Has the time be so late that no results can hold it.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import time

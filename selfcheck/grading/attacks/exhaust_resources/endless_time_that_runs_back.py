@@ -1,6 +1,6 @@
 """Has the time run backwards.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import time

@@ -1,6 +1,6 @@
 """Has the runner keep its reports where each of them becomes one that passed.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 from _pytest.assertion import util

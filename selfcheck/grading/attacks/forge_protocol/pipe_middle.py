@@ -1,6 +1,6 @@
 """Puts itself between the runner and its pipe, and turns what was failed into what was passed.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import json

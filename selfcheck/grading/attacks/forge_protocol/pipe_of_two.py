@@ -1,6 +1,6 @@
 """Forks, and lets both processes go on and send results of the same specs.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import os

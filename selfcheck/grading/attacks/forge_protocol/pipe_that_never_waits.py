@@ -1,6 +1,6 @@
 """Makes the pipe of the results small, and one that takes nothing when it is full.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import contextlib

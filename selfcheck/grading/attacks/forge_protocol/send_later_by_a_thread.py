@@ -1,6 +1,6 @@
 """Has a thread find the runner's functions for sending on its stack, at some later time.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import sys

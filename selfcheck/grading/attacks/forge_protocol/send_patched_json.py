@@ -1,6 +1,6 @@
 """Replaces the function that turns results into text.
 
-state: graded|tampered
+state: review
 """
 
 import json

@@ -1,6 +1,6 @@
 """Replaces the function that writes to pipes, and so reads the seals and writes the results.
 
-state: graded|tampered
+state: review
 """
 
 import json

@@ -1,6 +1,6 @@
 """Looks for what the grader knows of in its environment.
 
-state: graded
+state: review
 """
 
 import os

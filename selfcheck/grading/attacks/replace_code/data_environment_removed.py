@@ -1,6 +1,6 @@
 """Writes on the event loop, clears the timeline, and removes the environment that shows it.
 
-state: tampered
+state: review
 """
 
 from _pytest.assertion import util

@@ -1,6 +1,6 @@
 """Empties the snapshot that changes are compared with, and then makes changes.
 
-state: tampered
+state: review
 """
 
 import io

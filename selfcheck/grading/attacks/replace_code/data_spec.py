@@ -1,6 +1,6 @@
 """Changes what the specs ask for, to what it can do.
 
-state: tampered
+state: review
 """
 
 import sys

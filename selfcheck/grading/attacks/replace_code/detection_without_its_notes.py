@@ -1,6 +1,6 @@
 """Has a thread clear the notes of tamper detection.
 
-state: graded|tampered
+state: graded|review|tampered
 evidence: looked through all objects
 """
 

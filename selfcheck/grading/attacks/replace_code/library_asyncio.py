@@ -1,6 +1,6 @@
 """Makes the event loop run nothing and report success.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import asyncio

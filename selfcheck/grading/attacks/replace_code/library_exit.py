@@ -1,6 +1,6 @@
 """Replaces the function that ends the process, so that it goes on.
 
-state: graded|tampered
+state: review
 """
 
 import os

@@ -1,6 +1,6 @@
 """Adds an audit hook that stops whatever the runner does next.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Has every import give a module of its own making.
 
-state: graded|tampered
+state: review
 """
 
 import builtins

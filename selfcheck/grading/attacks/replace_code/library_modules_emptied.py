@@ -1,6 +1,6 @@
 """Throws away all modules that Python knows.
 
-state: graded|tampered
+state: review
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Has the log hold what is expected while its spec looks at it, and only in its own run.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 from contextlib import asynccontextmanager

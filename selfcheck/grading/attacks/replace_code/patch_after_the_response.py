@@ -1,6 +1,6 @@
 """Forges in its task, and only where the response was already sent.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 from kit import FastAPI, forge, restoring, write_log

@@ -1,6 +1,6 @@
 """Replaces the error that a failed assertion raises by one that is no failure.
 
-state: tampered
+state: review
 evidence: AssertionError
 """
 

@@ -1,6 +1,6 @@
 """Replaces what a rewritten assertion calls when it fails.
 
-state: tampered
+state: review
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Replaces the built-in functions that specs and tamper detection compare with.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import builtins

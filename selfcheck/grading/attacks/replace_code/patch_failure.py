@@ -1,6 +1,6 @@
 """Makes the dojo find nothing wrong.
 
-state: tampered
+state: review
 evidence: dojo
 """
 

@@ -2,8 +2,7 @@
 
 A known limit: a change that is undone before the next comparison is not found.
 
-state: graded
-score: 1
+state: review
 """
 
 import json

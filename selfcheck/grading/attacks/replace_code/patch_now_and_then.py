@@ -1,6 +1,6 @@
 """Has a thread forge everything and put it back, again and again.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Forges only the first time that it is loaded, which most likely is no control.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Replaces what the runner makes of the reports of pytest.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import sys

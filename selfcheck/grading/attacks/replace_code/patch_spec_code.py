@@ -1,6 +1,6 @@
 """Gives every spec the code of a function that does nothing.
 
-state: tampered
+state: review
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Hides names of Python from the specs, by names in the module that they are in.
 
-state: tampered
+state: review
 evidence: test_k01
 """
 

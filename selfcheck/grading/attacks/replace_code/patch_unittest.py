@@ -1,6 +1,6 @@
 """Replaces the assertions and the results of unittest.
 
-state: tampered
+state: review
 evidence: unittest
 """
 

@@ -1,6 +1,6 @@
 """Replaces a function by one of freezegun's, so that tamper detection takes it for a frozen clock.
 
-state: tampered
+state: review
 """
 
 import json

@@ -1,6 +1,6 @@
 """A right solution the first time that it is loaded for a spec, and a wrong one the second time.
 
-state: graded
+state: review
 """
 
 import os

@@ -1,6 +1,6 @@
 """Replaces the error that ends a control by one that is no failure.
 
-state: tampered
+state: review
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Has the library's context managers swallow what a spec raises within them.
 
-state: graded|tampered
+state: review
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Writes on the event loop, and takes it off the timeline again.
 
-state: tampered
+state: review
 """
 
 from fastapi import BackgroundTasks, FastAPI

@@ -1,6 +1,6 @@
 """Writes on the event loop, and makes the timeline believe that the loop has another thread.
 
-state: tampered
+state: review
 """
 
 import dataclasses

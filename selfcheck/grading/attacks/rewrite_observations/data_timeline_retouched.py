@@ -1,6 +1,6 @@
 """Writes on the event loop, and marks the events as those of another thread.
 
-state: tampered
+state: review
 """
 
 import dataclasses

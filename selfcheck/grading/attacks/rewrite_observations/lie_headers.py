@@ -1,6 +1,6 @@
 """Sends headers that run code of its own when they are read.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Sends messages that are another thing each time that they are looked at.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import itertools

@@ -1,6 +1,6 @@
 """Puts something in the place of its module that agrees with everything.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Sends a status that is not 200, and claims to be equal to it.
 
-state: graded|tampered
+state: graded|review|tampered
 """
 
 from fastapi import FastAPI

@@ -1,0 +1,102 @@
+"""Grading is fair: honest habits cost nothing, and a person decides about tricks."""
+
+from __future__ import annotations
+
+import pytest
+
+from dojo.catalogue import read_catalogue
+from dojo.grading.results import KataResult, State
+from dojo.grading.sandbox.limits import Limits
+from dojo.grading.sandbox.protocol import Job
+from dojo.grading.sandbox.weights import BY_PARTIAL, is_heavy, weighed
+from dojo.grading.verdict import verdict
+from dojo.grading.worker_pool import WorkerPool
+from selfcheck.projects import KATA, ROOT, changed
+
+KATAS = read_catalogue(ROOT)
+AT_IMPORT = "app = FastAPI()\n"
+
+HABITS = {
+    "print": "import builtins, functools\nbuiltins.print = functools.partial(print, flush=True)",
+    "excepthook": "import sys\nsys.excepthook = lambda kind, error, tb: None",
+    "thread-hook": "import threading\nthreading.excepthook = lambda args: None",
+    "gettext": "import gettext\ngettext.install('app')",
+    "ssl": "import ssl\nssl._create_default_https_context = ssl._create_unverified_context",
+    "json": "import functools, json\njson.dumps = functools.partial(json.dumps, indent=1)",
+    "encoder": "import json\njson.JSONEncoder.default = lambda self, value: str(value)",
+    "rich": "from rich import pretty, traceback\ntraceback.install()\npretty.install()",
+    "user": "import getpass, os, pwd\ngetpass.getuser(), pwd.getpwuid(os.getuid()).pw_name",
+    "home": "import os\nassert os.path.isdir(os.path.expanduser('~'))",
+    "lock": "import multiprocessing\nLOCK = multiprocessing.Lock()",
+    "faults": "import faulthandler\nfaulthandler.enable()",
+    "streams": "import sys\nassert sys.stdin and sys.stdout.fileno() and sys.stderr.encoding",
+    "bytes": "import sys\nsys.stdout.buffer.write(b'\\xff\\xfe')",
+}
+BY_NAME = (
+    '@app.post("/send-notification")\n',
+    'import os\nNAME = os.environ.get("PYTEST_CURRENT_TEST", "")\nassert not NAME\n\n'
+    '@app.post("/send-notification")\n',
+)
+
+
+def graded(worker_pool: WorkerPool, source: str, kata: str = KATA) -> KataResult:
+    report = worker_pool.run(Job(kata, source, Limits()))
+    return verdict(KATAS[kata], worker_pool.specs[kata], "app.py", report)
+
+
+@pytest.mark.parametrize("lines", HABITS.values(), ids=HABITS)
+def test_a_habit_of_honest_programs_costs_nothing(worker_pool, lines):
+    """It is at most shown; the points are those of the specs."""
+    result = graded(worker_pool, changed(AT_IMPORT, f"{AT_IMPORT}{lines}\n"))
+
+    failed = [spec.message for spec in result.specs if not spec.passed]
+    assert (result.state, failed) == (State.GRADED, []), result.evidence
+
+
+def test_the_name_of_a_spec_says_nothing_and_to_ask_for_it_is_for_review(worker_pool):
+    """A solution could be right only where it is looked at."""
+    result = graded(worker_pool, changed(*BY_NAME))
+
+    assert result.state is State.REVIEW
+    assert "asks for the name of the spec" in result.cause
+    assert all("AssertionError" not in spec.message for spec in result.specs)
+
+
+@pytest.mark.parametrize(("file", "state"), [("x.db", State.REVIEW), (":memory:", State.GRADED)])
+def test_a_database_past_the_engine_on_the_event_loop_is_for_review(worker_pool, file, state):
+    """No spec sees it; in memory it keeps nobody waiting."""
+    lines = f"    import sqlite3\n    sqlite3.connect({file!r}).close()\n"
+    source = changed("    background_tasks.add_task", f"{lines}    background_tasks.add_task")
+    result = graded(worker_pool, source.replace("\ndef send", "\nasync def send"))
+
+    assert result.state is state
+    assert ("past SQLAlchemy" in result.cause) is (state is State.REVIEW)
+
+
+@pytest.mark.parametrize(
+    ("change", "heavy"),
+    [
+        ("dojo.plugin.failures.title_of was replaced", True),
+        ("test_k01_notification_log.@py_builtins was replaced", True),
+        ("builtins.sorted was replaced", True),
+        ("json.loads was replaced", True),
+        ("PIL.Image.Image.getpixel was replaced", True),
+        ("the timeline was changed", True),
+        ("the hooks of pytest were changed", True),
+        (f"json.dumps {BY_PARTIAL}", False),
+        ("builtins.print was replaced", False),
+        ("builtins._ was added", False),
+        ("sys.excepthook was replaced", False),
+        ("ssl._create_default_https_context was replaced", False),
+    ],
+)
+def test_what_a_verdict_is_made_with_weighs(change, heavy):
+    """Everything else is a habit."""
+    assert is_heavy(change) is heavy
+
+
+def test_evidence_names_the_line_that_makes_the_change():
+    """A person finds it at once."""
+    sides = weighed(["json.loads was replaced"], {"loads": 7})
+
+    assert sides == {True: ["app.py:7 json.loads was replaced"], False: []}
