@@ -96,10 +96,12 @@ async def settle(state: ExchangeState) -> None:
     await turns()
     work = _work_of[state.number]
     work.may_go.set()
+    # Asked for in a task: where sniffio is installed, a callback of the loop cannot ask.
+    limiter = anyio.to_thread.current_default_thread_limiter()
 
     def at_rest() -> bool:
         busy = any(job.in_thread and not job.ended() for job in work.jobs)
-        return not busy and _borrowed() <= max(work.borrowed, held_threads())
+        return not busy and limiter.borrowed_tokens <= max(work.borrowed, held_threads())
 
     if not at_rest():
         await until(at_rest, PATIENCE)
