@@ -230,6 +230,7 @@ class SpawningWorkerPool(WorkerPool):
     def _run(self, job: Job) -> JobReport | None:
         scratch = self._new_folder()
         report = JobReport()
+        ready = False
         key = secrets.token_bytes(32)
         katas = [kata for kata in self.katas if kata.name == job.kata]
         message = self._settings(scratch, katas) | {"job": job.write(), "key": key.hex()}
@@ -259,12 +260,15 @@ class SpawningWorkerPool(WorkerPool):
                 reply(json.dumps(message).encode() + b"\n")
                 while not listener.done:
                     listener.feed(messages.read1(1 << 16))
+                    ready = listener.ready
         finally:
             timer.cancel()
             _kill_all(process)
             remove(scratch)
         if not report.ended:
             report.ended = f"its process ended with exit code {process.returncode}"
+        if not ready and not report.broken and not report.trouble:
+            report.trouble = f"its process ended before the solution began: {report.ended}"
         return report
 
 

@@ -29,8 +29,11 @@ class Limits:
     files: int = 256
 
 
-def apply_limits(limits: Limits) -> None:
-    """Set the resource limits of the calling process, as far as the system has them."""
+def apply_limits(limits: Limits, others: int = 0) -> None:
+    """Set the resource limits of the calling process, as far as the system has them.
+
+    `others` are the processes that count too, since the system counts all of a user's.
+    """
     try:
         import resource
     except ImportError:
@@ -42,7 +45,7 @@ def apply_limits(limits: Limits) -> None:
         ("RLIMIT_DATA", limits.memory, limits.memory),
         ("RLIMIT_FSIZE", limits.file, limits.file),
         ("RLIMIT_NOFILE", limits.files, limits.files),
-        ("RLIMIT_NPROC", limits.processes, limits.processes),
+        ("RLIMIT_NPROC", limits.processes + others, limits.processes + others),
     ):
         kind = getattr(resource, name, None)
         if kind is None:
@@ -52,6 +55,17 @@ def apply_limits(limits: Limits) -> None:
             soft, hard = min(soft, most), min(hard, most)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (soft, hard))
+
+
+def processes_of(user: int) -> int:
+    """The number of processes and threads of a user; 0 where the system does not report it."""
+    count = 0
+    with contextlib.suppress(OSError):
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if os.stat(f"/proc/{name}").st_uid == user:
+                    count += len(os.listdir(f"/proc/{name}/task"))
+    return count
 
 
 def has_memory_limit() -> bool:

@@ -29,7 +29,7 @@ class Listener:
     """Reads the messages of a sandbox, replies, and fills in the job's report.
 
     It accepts only lines with the right seal that are possible at that moment of the protocol.
-    `done` says that nothing more will come.
+    `done` says that nothing more will come, `ready` that the solution's own code may have begun.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Listener:
         reply: Callable[[bytes], object],
     ) -> None:
         self.done = False
+        self.ready = False
         self._key = key
         self._report = report
         self._runs = runs
@@ -80,6 +81,7 @@ class Listener:
             self._report.broken = self.done = True
             return
         self._locked |= message.locked
+        self.ready |= message.ready
         self._report.routes += message.routes
         self._report.evidence += message.evidence
         self._report.heavy += message.heavy

@@ -14,14 +14,23 @@ import signal
 import socket
 import sys
 import sysconfig
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dojo.grading.sandbox import namespaces
-from dojo.grading.sandbox.limits import MIB, Limits, apply_limits, has_memory_limit
+from dojo.grading.sandbox.limits import (
+    MIB,
+    Limits,
+    apply_limits,
+    has_memory_limit,
+    processes_of,
+)
 
 USERS = 61_184  # the first of a range that no Linux distribution assigns to a login
+THREADS = 16
 NAME = "learner"
 INSIDE = Path("/sandbox")
 
@@ -80,7 +89,8 @@ class Sandbox:
         Raises `OSError`.
         """
         os.umask(0o077)
-        apply_limits(limits)
+        own = self.user or self.namespaces
+        apply_limits(limits, 0 if own or os.name != "posix" else processes_of(os.geteuid()))
         if not sys.platform.startswith("linux"):
             return
         if self.user and os.geteuid() == 0:
@@ -128,8 +138,15 @@ def survey(
         if not fork:
             missing.append("no fork server: each solution starts its own Python, which is slower")
         return plain
-    isolated = Sandbox(scratch, hidden, shown, True, os.geteuid() == 0, in_force, missing)
+    is_root = os.geteuid() == 0
+    isolated = Sandbox(scratch, hidden, shown, True, is_root, in_force, missing)
     trouble = _try_sandbox(isolated, limits)
+    if trouble and is_root:
+        # Another user may have no right to read Python, where root has.
+        as_root = Sandbox(scratch, hidden, shown, True, False, in_force, missing)
+        if not _try_sandbox(as_root, limits):
+            missing.append(f"no other user: {trouble}")
+            isolated, trouble = as_root, ""
     if not trouble:
         in_force += [
             "a network of its own, with nothing on it",
@@ -199,8 +216,9 @@ def _in_child(work: Callable[[], None]) -> str:
 
 
 def _probe(sandbox: Sandbox, limits: Limits) -> None:
-    """Write a file, import a module from disk and connect to a server of its own."""
+    """Write a file, read code, start threads and connect to a server of its own."""
     folder = sandbox.make_folder("survey")
+    code = _code_in_use()
     sandbox.drop_rights(limits)
     (folder / "file").write_text("text")
     try:
@@ -208,8 +226,30 @@ def _probe(sandbox: Sandbox, limits: Limits) -> None:
         import wave  # noqa: F401
     except ImportError:
         raise PermissionError(errno.EACCES, f"it could not read {sys.base_prefix}") from None
+    read_all(code)
+    threads = [threading.Thread(target=time.sleep, args=(0.01,)) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
     with socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection(server.getsockname(), 1).close()
+
+
+def _code_in_use() -> list[str]:
+    """The files of all code that is loaded by now, and the folders that more will come from."""
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    return [path for path in [*filter(None, files), *sys.path] if path and os.path.exists(path)]
+
+
+def read_all(paths: Iterable[str]) -> None:
+    """Read files and list folders.
+
+    Raises `PermissionError`.
+    """
+    try:
+        for path in paths:
+            os.close(os.open(path, os.O_RDONLY))
+    except OSError as error:
+        raise PermissionError(errno.EACCES, f"it could not read {error.filename}") from None
 
 
 def _readable(root: Path) -> tuple[Path, ...]:

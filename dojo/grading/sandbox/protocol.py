@@ -71,7 +71,8 @@ class Outcome(BaseModel):
 class Message(BaseModel):
     """One line out of a sandbox, with exactly one of these fields.
 
-    `trouble` is a failure of the sandbox before it is `locked`. `heavy` is evidence that asks for a
+    `trouble` is a failure of the sandbox before it is `locked`, and `ready` comes last before the
+    solution's own code. `heavy` is evidence that asks for a
     review, `tampered` that the protocol was forged. `reached` is the number of a run
     whose spec has come to its end.
     """
@@ -80,6 +81,7 @@ class Message(BaseModel):
 
     trouble: str = ""
     locked: bool = False
+    ready: bool = False
     routes: list[Route] = []
     evidence: list[str] = []
     heavy: list[str] = []
@@ -230,12 +232,20 @@ class TrustedValues:
         return value is None or any(kind is known for known in self._kinds)
 
 
+def _signal_holders() -> tuple[Callable[[], Any], Callable[[Any], object]]:
+    """Functions that block all signals and put back what was blocked; no-ops on Windows."""
+    mask = getattr(signal, "pthread_sigmask", None)
+    if mask is None:
+        return (lambda: None), (lambda _before: None)
+    every = signal.valid_signals()
+    return partial(mask, signal.SIG_BLOCK, every), partial(mask, signal.SIG_SETMASK)
+
+
 def _channel(
     pipe: int, replies: int, key: bytes, is_solution: Callable[[FrameType], bool]
 ) -> Channel:
     write, read, leave, about = os.write, os.read, os._exit, os.fstat
-    mask, block, put_back = signal.pthread_sigmask, signal.SIG_BLOCK, signal.SIG_SETMASK
-    all_signals = signal.valid_signals()
+    hold_signals, release_signals = _signal_holders()
     getframe, callers, encode, digest = _getframe, _CALLERS, _encoder(), _digest
     keyed = hashlib.blake2b(key=key, digest_size=SEAL)
     key = b""
@@ -292,7 +302,7 @@ def _channel(
         message = yield reply
         if message is None or getpid() != here:  # a process that the solution forked
             continue
-        before = mask(block, all_signals)
+        before = hold_signals()
         if next(iter(message)) not in FREE:
             frame: FrameType | None = getframe(1)
             caller = frame.f_back if frame is not None else None
@@ -307,7 +317,7 @@ def _channel(
         if "home" not in message and "began" not in message:
             write_line(message)
         reply = "reached" in message and read(replies, 1) == b"y"
-        mask(put_back, before)
+        release_signals(before)
 
 
 def _foreign(frame: FrameType, cases: tuple[object, ...], trusted: TrustedValues) -> str:

@@ -165,6 +165,7 @@ def run_in_sandbox(
     outcome_of = run_once
     reports = runner.reports
     recoded = watch(channel, send)
+    send({"ready": True})
     lines = changed_lines(source)
     number = 0
 

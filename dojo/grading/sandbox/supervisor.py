@@ -61,8 +61,8 @@ def supervise(
             os._exit(70)
     os.close(writing)
     os.close(replies)
+    listener = Listener(key, report, plan(specs, job), lambda reply: os.write(replying, reply))
     try:
-        listener = Listener(key, report, plan(specs, job), lambda reply: os.write(replying, reply))
         _listen(reading, listener, job, report, memory, None if sandbox.namespaces else folder)
     finally:
         os.close(reading)
@@ -71,6 +71,8 @@ def supervise(
         memory.close()
         if not sandbox.namespaces:
             remove(folder)
+    if not listener.ready and not report.broken and not report.trouble:
+        report.trouble = f"its process ended before the solution began: {report.ended}"
     return report
 
 

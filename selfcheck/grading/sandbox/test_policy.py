@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from dojo.catalogue import read_catalogue
 from dojo.grading.results import KataResult, State
 from dojo.grading.sandbox import policy
-from dojo.grading.sandbox.limits import MIB, Limits
+from dojo.grading.sandbox.limits import MIB, Limits, processes_of
 from dojo.grading.sandbox.protocol import Job
 from dojo.grading.verdict import verdict
 from dojo.grading.worker_pool import SpawningWorkerPool, WorkerPool
@@ -192,3 +193,22 @@ def test_what_python_needs_is_shown_and_the_checkout_is_not(tmp_path):
 
     assert Path(policy.__file__).parents[2] in shown
     assert not {ROOT, ROOT / "solutions", ROOT / "tests", Path.home(), Path("/")} & set(shown)
+
+
+def test_code_that_cannot_be_read_is_named(tmp_path):
+    """Specs would fail one by one, and each would look like the solution's fault."""
+    with pytest.raises(PermissionError, match=r"it could not read .*module.py"):
+        policy.read_all([str(tmp_path / "module.py")])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_threads_and_processes_of_a_user_are_counted():
+    """The system counts them all for its limit, and some users have hundreds."""
+    gate = threading.Event()
+    threads = [threading.Thread(target=gate.wait) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert processes_of(os.geteuid()) > 50
+    finally:
+        gate.set()

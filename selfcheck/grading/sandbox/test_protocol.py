@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType
@@ -262,3 +263,17 @@ def test_nothing_can_send_in_place_of_the_runner(send):
         finally:
             os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 70
+
+
+def test_a_channel_opens_where_signals_cannot_be_blocked(monkeypatch):
+    """Windows has no `pthread_sigmask`, and all solutions had no points there."""
+    monkeypatch.delattr(signal, "pthread_sigmask", raising=False)
+    reading, writing = os.pipe()
+    try:
+        _, send, _ = open_channel(writing, reading, KEY, lambda frame: False)
+        send({"locked": True})
+
+        assert b"locked" in os.read(reading, 1000)
+    finally:
+        os.close(reading)
+        os.close(writing)
