@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+
 import pytest
 
 from dojo.catalogue import read_catalogue
@@ -100,3 +105,21 @@ def test_evidence_names_the_line_that_makes_the_change():
     sides = weighed(["json.loads was replaced"], {"loads": 7})
 
     assert sides == {True: ["app.py:7 json.loads was replaced"], False: []}
+
+
+def test_a_checkout_in_a_folder_with_brackets_grades(tmp_path):
+    """pytest takes a bracket in an argument for the start of a parameter."""
+    root = tmp_path / "a [b] c"
+    for name in ("dojo", "katas", "tests"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("conftest.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, root)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "dojo.cli", "grade", ROOT / "solutions", "--kata", "k01"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, "10/10 points" in done.stdout) == (0, True), done

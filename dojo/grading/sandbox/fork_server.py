@@ -69,6 +69,7 @@ class ForkServer:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Prepare the collected specs and the process, and hand over to `work`."""
+        os.chdir(self.sandbox.scratch)
         session.config.pluginmanager.unregister(name="dojo-summary")
         # Each spec has its points, however the others end.
         session.config.pluginmanager.unregister(name="dojo-patience")
@@ -207,15 +208,17 @@ def run_pytest(message: dict[str, Any], server: ForkServer) -> int:
     CaptureIO.fileno = _descriptor  # type: ignore[method-assign,assignment]
     vars(_pytest.runner)["_update_current_test_var"] = _say_nothing
     root = Path(message["root"])
+    # Relative to the root: pytest takes `[` in an argument for the start of a parameter.
+    os.chdir(root)
     return int(
         pytest.main(
             [
-                *message["specs"],
+                *(os.path.relpath(spec, root) for spec in message["specs"]),
                 f"--rootdir={root}",
                 f"--config-file={root / 'pyproject.toml'}",
                 *(option for plugin in PLUGINS for option in ("-p", plugin)),
                 *("-q", "-p", "no:cacheprovider", "-p", "no:faulthandler"),
-                *("--capture=sys", "-W", "ignore", f"--solutions={root / 'katas'}"),
+                *("--capture=sys", "-W", "ignore", "--solutions=katas"),
             ],
             plugins=[server],
         )
