@@ -14,6 +14,7 @@ import ssl
 import sys
 import threading
 
+import _pytest.runner
 import anyio.to_thread
 import httpcore
 import httpx
@@ -147,3 +148,8 @@ def test_httpx_makes_its_certificates_by_the_function_that_is_replaced():
     """`patches` caches it."""
     assert "ssl.create_default_context" in inspect.getsource(httpx.create_ssl_context)
     assert ssl.create_default_context.__module__ == "ssl"
+
+
+def test_pytest_puts_the_name_of_a_spec_into_the_environment_by_this_function():
+    """The grader replaces it, so that no solution can read the name."""
+    assert callable(vars(_pytest.runner)["_update_current_test_var"])
