@@ -161,7 +161,7 @@ def gather(paths: Sequence[Path], each: Sequence[Path]) -> list[Submission]:
             raise SubmissionsNotFoundError(
                 f"--each {folder} {there}: give the folder that holds them all"
             )
-        if any(folder.glob("katas/k*/app.py")):
+        if _is_checkout(folder):
             raise SubmissionsNotFoundError(
                 f"--each {folder} is a submission itself: leave --each out or name the folder above"
             )
@@ -180,6 +180,17 @@ def gather(paths: Sequence[Path], each: Sequence[Path]) -> list[Submission]:
             os.path.abspath(path) if linked else os.path.realpath(path), (path, linked)
         )
     return _named(places.values())
+
+
+def _is_checkout(folder: Path) -> bool:
+    """Whether a folder is one submission with its `katas/`, and does not hold submissions.
+
+    Among others, a submission may be called `katas`.
+    """
+    if not any(folder.glob("katas/k*/app.py")):
+        return False
+    others = [f for f in folder.iterdir() if f.is_dir() and f.name != "katas" and f.name[0] != "."]
+    return (folder / "conftest.py").is_file() or not others
 
 
 def _folders(path: Path) -> list[os.DirEntry[str]]:

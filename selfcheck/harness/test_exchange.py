@@ -427,8 +427,8 @@ async def test_an_exchange_that_is_never_answered_ends_with_a_reason(environment
 
 
 async def test_a_task_that_never_ends_is_told(environment, monkeypatch):
-    """The message says that the answer was fine."""
-    monkeypatch.setattr("dojo.harness.exchange.SECONDS", 0.02)
+    """The message says that the response was fine."""
+    monkeypatch.setattr("dojo.harness.exchange.SECONDS", 0.3)
 
     async def endpoint(background_tasks: BackgroundTasks) -> None:
         background_tasks.add_task(asyncio.Event().wait)
