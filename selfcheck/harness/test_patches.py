@@ -1,5 +1,6 @@
 """The process-wide patches: they are all in one list, and undone after each spec."""
 
+import inspect
 import os
 import socket
 import sys
@@ -65,7 +66,7 @@ PLAIN = """
 
 
 def callables() -> dict[str, object]:
-    """All functions and classes that modules and their classes have names for, but ours."""
+    """All functions that modules and their classes have names for, but ours."""
     found: dict[str, object] = {}
     for name, module in list(sys.modules.items()):
         if not isinstance(module, ModuleType) or name.partition(".")[0] in OURS:
@@ -76,11 +77,11 @@ def callables() -> dict[str, object]:
             found[f"{name}.{key}"] = value
             if isinstance(value, type) and str(value.__module__).partition(".")[0] not in OURS:
                 found |= {f"{name}.{key}.{inner}": v for inner, v in list(vars(value).items())}
-    return {name: value for name, value in found.items() if callable(value)}
+    return {name: value for name, value in found.items() if inspect.isroutine(value)}
 
 
 def changed(before: dict[str, object]) -> set[str]:
-    """The functions and classes that are others now, by their last names."""
+    """The functions that are others now, by their last names."""
     now = callables()
     names = [name for name, value in before.items() if now.get(name) is not value]
     return {name.rpartition(".")[2] for name in names}
