@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import OrderedDict, deque
@@ -32,7 +31,7 @@ class Grader:
         self.katas = katas
         self.limits = limits
         self.jobs = jobs
-        self._known: OrderedDict[tuple[str, bytes], KataResult] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], KataResult] = OrderedDict()
         self._lock = threading.Lock()
 
     def grade(
@@ -60,7 +59,8 @@ class Grader:
         specs = self.worker_pool.specs[kata.name]
         if file.source is None:
             return not_run(kata, specs, file)
-        key = (kata.name, hashlib.sha256(file.source).digest())
+        digest = digest_of(file.source)
+        key = (kata.name, digest)
         with self._lock:
             known = self._known.get(key)
             if known is not None:
@@ -79,7 +79,7 @@ class Grader:
         except Exception as error:  # noqa: BLE001 - one report must not stop the others
             report = JobReport(trouble=f"the grader could not read the report: {error!r}")
             result = verdict(kata, specs, file.path, report)
-        result.digest = digest_of(file.source)
+        result.digest = digest
         result.seconds = round(time.monotonic() - began, 3)
         if result.state is not State.UNGRADABLE:
             with self._lock:

@@ -28,6 +28,7 @@ from dojo.harness import (
 )
 from dojo.harness.asgi import App
 from dojo.harness.client import Client
+from dojo.harness.exchange import Exchange
 from dojo.harness.lifespan import running
 from dojo.observers import files, images, sql
 from dojo.observers.logs import Logs, logging_observed
@@ -47,6 +48,11 @@ class Environment:
     logs: Logs
     tasks: tasks.Tasks
     client: Client | None = None
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """The exchanges so far; none where the spec has no client."""
+        return self.client.exchanges if self.client is not None else []
 
     def changes(self) -> list[str]:
         """The changes that were made by hand while a spec ran, in words; there should be none.

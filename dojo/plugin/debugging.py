@@ -25,11 +25,7 @@ def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[Any]) -> 
         return
     error = call.excinfo.value
     environment = node.stash.get(ENVIRONMENT, None)
-    exchanges = (
-        environment.client.exchanges
-        if environment is not None and environment.client is not None
-        else []
-    )
+    exchanges = environment.exchanges if environment is not None else []
     raised = [exchange.raised for exchange in exchanges if exchange.raised is not None]
     for shown in (error, *reversed(raised)):
         if trimmed := _up_to(_is_of_a_solution, shown.__traceback__):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dojo.harness import frames
 from dojo.harness.environment import Environment
-from dojo.harness.exchange import Exchange, NoResponseError
+from dojo.harness.exchange import NoResponseError
 from dojo.harness.holds import NotReachedError
 from dojo.harness.time_limit import TimeLimitError
 from dojo.lights import Light
@@ -56,7 +56,7 @@ def failure(
             _note_faults(found, environment)
         found.tracebacks = _tracebacks(error, environment)
         found.timeline = rows_of(environment.timeline, environment.client)
-        found.request = next((exchange.name for exchange in _exchanges(environment)), "")
+        found.request = next((exchange.name for exchange in environment.exchanges), "")
     found.file, found.line = _place(found, error, cause)
     return found
 
@@ -68,10 +68,6 @@ def cut(text: str) -> str:
     return f"{text[:PRINTED]}\n… cut, {len(text):,} characters in all"
 
 
-def _exchanges(environment: Environment) -> list[Exchange]:
-    return environment.client.exchanges if environment.client is not None else []
-
-
 def _first_cause(error: BaseException, environment: Environment | None) -> BaseException:
     """The error to report: an exchange without a response explains why a spec waited in vain.
 
@@ -79,7 +75,7 @@ def _first_cause(error: BaseException, environment: Environment | None) -> BaseE
     """
     if environment is None or not isinstance(error, AssertionError):
         return error
-    for exchange in _exchanges(environment):
+    for exchange in environment.exchanges:
         no_response = exchange.no_response()
         if no_response is not None and (
             isinstance(error, NotReachedError) or isinstance(no_response.cause, NotImplementedError)
@@ -128,7 +124,7 @@ def _note_faults(found: Failure, environment: Environment) -> None:
     """Note what the spec has made fail, and what came of it."""
     made = [f"{event.kind} {event.detail}" for event in environment.timeline if event.was_made]
     found.notes += list(dict.fromkeys(made))[:2]
-    for exchange in _exchanges(environment) if made else []:
+    for exchange in environment.exchanges if made else []:
         if exchange.raised is not None and not exchange.may_raise:
             said = frames.said_by(exchange.raised)
             found.likely.append(f"your code does not catch what comes of it: {said}")
@@ -157,7 +153,7 @@ def _where(error: BaseException) -> str:
 
 def _tracebacks(error: BaseException, environment: Environment) -> list[frames.Traceback]:
     """The parts of tracebacks that lie in the solution: of what was raised, and only logged."""
-    raised = [e.raised for e in _exchanges(environment) if e.raised]
+    raised = [e.raised for e in environment.exchanges if e.raised]
     found = [shown for e in dict.fromkeys([*raised, error]) if (shown := frames.traceback_of(e))]
     known = [(shown.frames, shown.raised) for shown in found]
     found += [e for e in environment.timeline.errors if (e.frames, e.raised) not in known]
