@@ -31,6 +31,7 @@ from dojo.grading.results import (
 from dojo.grading.same_files import forgotten, pointed_out
 from dojo.grading.sandbox.limits import MIB, Limits
 from dojo.grading.scheduling import Grader
+from dojo.grading.start_check import check_isolation
 from dojo.grading.submissions import SubmissionsNotFoundError, SubmittedFiles, gather, shard
 from dojo.grading.worker_pool import GradingError, worker_pool_for
 
@@ -187,6 +188,7 @@ def _graded(
     def here(submissions: Iterator[SubmittedFiles]) -> GradedSubmissions:
         hidden = tuple(path.resolve() for path in (*asked.each, *asked.submissions))
         with worker_pool_for(ROOT, katas, limits, hidden) as worker_pool:
+            check_isolation(worker_pool, katas, limits)
             isolation.in_force = worker_pool.isolation.in_force
             isolation.missing = worker_pool.isolation.missing
             yield from Grader(worker_pool, katas, limits, asked.jobs).grade(submissions)

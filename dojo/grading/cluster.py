@@ -17,6 +17,7 @@ from dojo.catalogue import Kata, read_catalogue
 from dojo.grading.results import Isolation, KataResult, State, SubmissionResult
 from dojo.grading.sandbox.limits import Limits
 from dojo.grading.scheduling import Grader
+from dojo.grading.start_check import check_isolation
 from dojo.grading.submissions import SubmittedFiles
 from dojo.grading.worker_pool import GradingError, WorkerPool, worker_pool_for
 
@@ -157,5 +158,6 @@ def _pool(root: Path, katas: Sequence[Kata], limits: Limits) -> WorkerPool:
         if key not in _pools:
             worker_pool = worker_pool_for(root, katas, limits).__enter__()
             atexit.register(worker_pool.__exit__, None, None, None)
+            check_isolation(worker_pool, katas, limits)
             _pools[key] = worker_pool
         return _pools[key]

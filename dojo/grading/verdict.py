@@ -7,6 +7,7 @@ of weight asks a person to decide, and takes none.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -31,6 +32,8 @@ from dojo.plugin import render
 from dojo.plugin.failures import Failure
 
 EVIDENCE = 100
+# How the messages of all limits say how long they waited.
+LATE = re.compile(r"\bwithin [\d.]+ s\b")
 
 
 def not_run(kata: Kata, specs: Specs, file: SubmittedFile) -> KataResult:
@@ -44,6 +47,24 @@ def not_run(kata: Kata, specs: Specs, file: SubmittedFile) -> KataResult:
     else:
         result.state, result.cause = State.UNGRADABLE, file.trouble
     return result
+
+
+def late_in_one_run(report: JobReport) -> set[str]:
+    """The specs that ran into a time limit in one of their two runs only.
+
+    The machine may have been the reason.
+    """
+    ended: dict[str, list[bool]] = {}
+    late = set()
+    for outcome in report.outcomes:
+        spec = str(outcome.get("spec"))
+        ended.setdefault(spec, []).append(bool(outcome.get("reached")))
+        failure = outcome.get("failure")
+        if not outcome.get("reached") and isinstance(failure, dict):
+            text = f"{failure.get('message')} {failure.get('so')}"
+            if LATE.search(text):
+                late.add(spec)
+    return {spec for spec in late if True in ended[spec]}
 
 
 def verdict(kata: Kata, specs: Specs, file: str, report: JobReport) -> KataResult:

@@ -23,7 +23,8 @@ from dojo.grading.results import Isolation
 from dojo.grading.sandbox.limits import Limits
 from dojo.grading.sandbox.listener import Listener, plan
 from dojo.grading.sandbox.protocol import Job, JobReport, receive_message, send_message
-from dojo.grading.sandbox.supervisor import remove, time_used_up
+from dojo.grading.sandbox.stopwatch import AT_MOST, used_up
+from dojo.grading.sandbox.supervisor import remove
 from dojo.grading.shared_lock import SharedLock
 
 READY = 60.0  # seconds for the start of a fork server
@@ -80,6 +81,13 @@ class WorkerPool:
             self._closed = True
             self._stop()
         remove(self._scratch)
+
+    def restart(self, *, use_namespaces: bool) -> None:
+        """Start anew, with or without namespaces."""
+        with self._lock:
+            self.use_namespaces = use_namespaces
+            self._stop()
+            self._start()
 
     def run(self, job: Job) -> JobReport:
         """Run a job; if the fork server dies meanwhile, run it again with no other job beside."""
@@ -173,7 +181,7 @@ class WorkerPool:
                 os.close(job_pipe)
             with suppress(BrokenPipeError), os.fdopen(job_writing, "wb") as to:
                 to.write(json.dumps(job.write()).encode())
-            timer = threading.Timer(job.limits.seconds + PATIENCE, server.kill)
+            timer = threading.Timer(AT_MOST * job.limits.seconds + PATIENCE, server.kill)
             timer.start()
             try:
                 with os.fdopen(os.dup(reading), "rb") as pipe:
@@ -237,10 +245,11 @@ class SpawningWorkerPool(WorkerPool):
         process = self._spawn(scratch, subprocess.DEVNULL)
 
         def stop() -> None:
-            report.ended = time_used_up(job)
+            report.ended = used_up(job.limits.seconds)
             _kill_all(process)
 
-        timer = threading.Timer(job.limits.seconds + READY / 4, stop)
+        # Only the time on the wall is known here: enough for its imports too.
+        timer = threading.Timer(2 * job.limits.seconds + READY / 4, stop)
         timer.start()
         try:
             with (

@@ -70,16 +70,31 @@ def pytest_fixture_setup(
 ) -> Generator[None, Any, Any]:
     """Note that a fixture which was broken off has failed; pytest does for an `Exception` only.
 
-    The next spec would find it neither set up nor torn down.
+    The next spec would find it neither set up nor torn down. Loading a solution has a limit of its
+    own.
     """
+    loads = fixturedef.argname == "kata" and time_limit.current_alarm() is not None
     try:
-        return (yield)
+        if loads:
+            _start_anew()
+        try:
+            return (yield)
+        finally:
+            if loads:
+                _start_anew()
     except (Exception, *OUTCOMES):
         raise
     except BaseException as error:
         key = fixturedef.cache_key(request)
         fixturedef.cached_result = (None, key, (error, error.__traceback__))
         raise
+
+
+def _start_anew() -> None:
+    """Count the time of the spec from now, unless its limit has run out already."""
+    alarm = time_limit.current_alarm()
+    if alarm is not None and alarm.overtime is None:
+        alarm.start()
 
 
 def _within_the_limit() -> Generator[None, None, None]:

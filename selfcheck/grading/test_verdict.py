@@ -11,7 +11,7 @@ from dojo.catalogue import read_catalogue
 from dojo.grading.results import State
 from dojo.grading.sandbox.protocol import JobReport
 from dojo.grading.submissions import SubmittedFile
-from dojo.grading.verdict import not_run, verdict
+from dojo.grading.verdict import late_in_one_run, not_run, verdict
 from dojo.plugin.failures import Failure, Row
 from selfcheck.projects import KATA, ROOT
 
@@ -207,3 +207,32 @@ def test_a_file_that_was_not_read_is_not_run(file, light, state):
     assert (result.light, result.state) == (light, state)
     assert not any(spec.passed for spec in result.specs)
     assert result.max_score == FIRST.points
+
+
+LATE = Failure(KATA, "number 1", message="it did not finish within 5 s: nothing was running")
+
+
+def late(number: int, *, control: bool) -> dict[str, Any]:
+    return outcome(number, False, control=control, reached=False, failure=LATE.write())
+
+
+@pytest.mark.parametrize("control", [False, True])
+def test_a_spec_that_was_late_in_one_run_is_run_again(control: bool):
+    """The machine may have been the reason; where both runs were late, the solution was."""
+    there = outcome(1, control, control=not control)
+    report = JobReport(outcomes=[late(1, control=control), there, outcome(0, False)])
+
+    assert late_in_one_run(report) == {SPECS[1][0]}
+    both = [late(1, control=False), late(1, control=True)]
+    assert late_in_one_run(JobReport(outcomes=both)) == set()
+
+
+def test_the_second_try_counts_where_it_is_complete():
+    """Otherwise the first one does."""
+    report = JobReport(outcomes=[*all_passed()[:2], late(1, control=False), *all_passed()[3:]])
+    again = JobReport(outcomes=all_passed()[2:4])
+    report.take({SPECS[1][0]}, JobReport(outcomes=again.outcomes[:1], trouble="it died"))
+    assert not graded(report.outcomes).specs[1].passed
+
+    report.take({SPECS[1][0]}, again)
+    assert [spec.passed for spec in graded(report.outcomes).specs] == [True] * 4

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -17,6 +18,7 @@ from dojo.doubles import clock
 from dojo.harness import time_limit
 from dojo.harness.time_limit import Alarm, TimeLimitError, WaitsForItselfError, starved
 from dojo.harness.timeline import EVENTS, SLEEPS, Timeline
+from dojo.plugin import timeouts
 from selfcheck.projects import (
     KATA,
     OURS,
@@ -463,3 +465,23 @@ def test_the_limit_that_an_environment_or_a_file_sets_is_used(project, monkeypat
 
     assert "did not finish within 0.5 s" in said(result)
     assert not re.search(r"within 5 s", said(result))
+
+
+@pytest.mark.fast
+def test_loading_a_solution_has_a_limit_of_its_own(monkeypatch):
+    """Heavy imports take no time from the spec behind them."""
+    monkeypatch.setattr(time_limit, "_ring_in", lambda seconds: None)
+    alarm = Alarm("a spec", 5.0)
+    monkeypatch.setattr(time_limit, "_alarm", alarm)
+    now = time.monotonic()
+    monkeypatch.setattr(time_limit, "starved", lambda: 0.0)
+    monkeypatch.setattr(time_limit, "_clock", lambda: now + 3)
+    loading = timeouts.pytest_fixture_setup(types.SimpleNamespace(argname="kata"), None)
+    next(loading)
+    assert alarm.left() == 5.0
+
+    monkeypatch.setattr(time_limit, "_clock", lambda: now + 7)
+    assert alarm.left() == 1.0
+    with pytest.raises(StopIteration):
+        loading.send(None)
+    assert alarm.left() == 5.0

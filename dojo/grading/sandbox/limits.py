@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from dojo.grading.sandbox.stopwatch import LOADING
+
 MIB = 1 << 20
 
 
@@ -17,8 +19,9 @@ MIB = 1 << 20
 class Limits:
     """The resources of one kata of one submission.
 
-    `seconds` limits the elapsed time and the processor time. `memory`, `disk` and `file` (the size
-    of one file) are in bytes. Threads count as processes. `files` is the number of open files.
+    `seconds` limits the time that it runs, as a `Stopwatch` counts it, and a third of the processor
+    time of a process. `memory`, `disk` and `file` (the size of one file) are in bytes. Threads
+    count as processes. `files` is the number of open files.
     """
 
     seconds: float = 60.0
@@ -38,7 +41,7 @@ def apply_limits(limits: Limits, others: int = 0) -> None:
         import resource
     except ImportError:
         return
-    seconds = math.ceil(limits.seconds)
+    seconds = math.ceil((LOADING + 1) * limits.seconds)
     for name, soft, hard in (
         ("RLIMIT_CORE", 0, 0),
         ("RLIMIT_CPU", seconds, seconds + 1),
@@ -111,6 +114,12 @@ class MemoryUsage:
                 )
                 files |= self._files(process)
         return total + sum(files.values())
+
+    def starved(self, process: int) -> float:
+        """How long the main thread of a process was ready to run and did not, in seconds."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            return int(self._read(f"{process}/task/{process}/schedstat").split()[1]) / 1e9
+        return 0.0
 
     def children(self, process: int) -> list[int]:
         """The processes that any thread of a process has started; empty where not reported."""

@@ -29,7 +29,8 @@ class Listener:
     """Reads the messages of a sandbox, replies, and fills in the job's report.
 
     It accepts only lines with the right seal that are possible at that moment of the protocol.
-    `done` says that nothing more will come, `ready` that the solution's own code may have begun.
+    `done` says that nothing more will come, `ready` that the solution's own code may have begun,
+    `loading` that the solution is being loaded for a spec.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Listener:
     ) -> None:
         self.done = False
         self.ready = False
+        self.loading = False
         self._key = key
         self._report = report
         self._runs = runs
@@ -82,6 +84,8 @@ class Listener:
             return
         self._locked |= message.locked
         self.ready |= message.ready
+        if message.loading is not None:
+            self.loading = message.loading
         self._report.routes += message.routes
         self._report.evidence += message.evidence
         self._report.heavy += message.heavy

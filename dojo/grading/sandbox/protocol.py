@@ -29,7 +29,7 @@ from dojo.grading.sandbox.limits import Limits
 from dojo.plugin.failures import Failure
 
 SEAL = 16
-FREE = ("evidence", "heavy", "tampered")  # messages that any frame may send
+FREE = ("evidence", "heavy", "loading", "tampered")  # messages that any frame may send
 PLAIN = (bool, bytes, float, int, str)
 
 Send = Callable[[dict[str, Any]], None]
@@ -72,7 +72,8 @@ class Message(BaseModel):
     """One line out of a sandbox, with exactly one of these fields.
 
     `trouble` is a failure of the sandbox before it is `locked`, and `ready` comes last before the
-    solution's own code. `heavy` is evidence that asks for a
+    solution's own code; `loading` says when the solution begins and ends to be loaded for a spec.
+    `heavy` is evidence that asks for a
     review, `tampered` that the protocol was forged. `reached` is the number of a run
     whose spec has come to its end.
     """
@@ -82,6 +83,7 @@ class Message(BaseModel):
     trouble: str = ""
     locked: bool = False
     ready: bool = False
+    loading: bool | None = None
     routes: list[Route] = []
     evidence: list[str] = []
     heavy: list[str] = []
@@ -107,6 +109,17 @@ class JobReport:
     ended: str = ""
     broken: bool = False
     trouble: str = ""
+
+    def take(self, specs: set[str], other: JobReport) -> None:
+        """Take the outcomes of some specs from a report on a job that ran them again."""
+        ran = [outcome["spec"] for outcome in other.outcomes]
+        complete = {spec for spec in specs if ran.count(spec) == 2}
+        kept = [outcome for outcome in self.outcomes if outcome["spec"] not in complete]
+        self.outcomes = [*kept, *(o for o in other.outcomes if o["spec"] in complete)]
+        self.evidence += other.evidence
+        self.heavy += other.heavy
+        self.tampered += other.tampered
+        self.broken |= other.broken
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> JobReport:

@@ -12,7 +12,7 @@ import functools
 import inspect
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Runner:
     def __init__(self) -> None:
         self.folder = Path()
         self.reports: list[pytest.TestReport] = []
+        self.send: Send | None = None
 
     @pytest.fixture
     def tmp_path(self) -> Iterator[Path]:
@@ -46,6 +47,17 @@ class Runner:
         folder = Path(tempfile.mkdtemp(prefix="r", dir=self.folder))
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+        """Say when the solution begins and ends to be loaded: that has a limit of its own."""
+        if fixturedef.argname != "kata" or self.send is None:
+            return (yield)
+        self.send({"loading": True})
+        try:
+            return (yield)
+        finally:
+            self.send({"loading": False})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the report."""
@@ -152,6 +164,7 @@ def run_in_sandbox(
     send({"heavy": tampering.reads_the_name_of_the_spec(source)})
     send({"evidence": tampering.suspicious(source)})
     runner.folder = folder
+    runner.send = send
     items[0].config.stash[SOLUTIONS] = Solutions(folder / "a")
     specs = [item.obj for item in items if isinstance(item, pytest.Function)]
     # Without controls there is no verdict, and the checks would take a fifth of the time.

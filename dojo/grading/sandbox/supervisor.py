@@ -17,6 +17,7 @@ from dojo.grading.sandbox.limits import MemoryUsage, folder_size
 from dojo.grading.sandbox.listener import Listener, plan
 from dojo.grading.sandbox.policy import NAME, Sandbox
 from dojo.grading.sandbox.protocol import Ask, Channel, Job, JobReport, Send, open_channel
+from dojo.grading.sandbox.stopwatch import Stopwatch
 
 GRACE = 2.0
 INTERVAL = 0.2
@@ -63,7 +64,9 @@ def supervise(
     os.close(replies)
     listener = Listener(key, report, plan(specs, job), lambda reply: os.write(replying, reply))
     try:
-        _listen(reading, listener, job, report, memory, None if sandbox.namespaces else folder)
+        _listen(
+            reading, child, listener, job, report, memory, None if sandbox.namespaces else folder
+        )
     finally:
         os.close(reading)
         os.close(replying)
@@ -133,6 +136,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _listen(
     pipe: int,
+    child: int,
     listener: Listener,
     job: Job,
     report: JobReport,
@@ -140,13 +144,14 @@ def _listen(
     folder: Path | None,
 ) -> None:
     """Read the messages of the sandbox until they end or a limit is exceeded."""
-    end = time.monotonic() + job.limits.seconds
+    stopwatch = Stopwatch(job.limits.seconds, lambda: memory.starved(child), time.monotonic)
     next_check = 0.0
     fork_server = os.getppid()
     while not listener.done:
         now = time.monotonic()
-        if now >= end:
-            report.ended = time_used_up(job)
+        left = stopwatch.tick(loading=listener.loading)
+        if left <= 0:
+            report.ended = stopwatch.why()
         elif os.getppid() != fork_server:
             report.ended = "the grader was stopped"
         elif now >= next_check:
@@ -157,13 +162,9 @@ def _listen(
                 report.ended = f"it filled the disk: more than {job.limits.disk >> 20} MiB"
         if report.ended:
             return
-        if select.select([pipe], [], [], min(end - now, INTERVAL))[0]:
+        if select.select([pipe], [], [], min(left, INTERVAL))[0]:
+            stopwatch.tick(loading=listener.loading)
             listener.feed(os.read(pipe, 1 << 16))
-
-
-def time_used_up(job: Job) -> str:
-    """The reason for an end at the time limit."""
-    return f"the time limit of {job.limits.seconds:g} s for a kata was used up"
 
 
 def remove(folder: Path) -> None:
