@@ -25,6 +25,7 @@ from typing import Any
 
 import pytest
 
+from dojo.grading.sandbox.stopwatch import AT_MOST
 from selfcheck.projects import KATA, RIGHT, ROOT
 
 FOLDER = Path(__file__).parent / "attacks"
@@ -35,7 +36,7 @@ HONEST = "-then-an-honest-one"
 TRACE = "dojo-attack-was-here"
 EVERY = 15
 LIMIT = 6.0
-PATIENCE = 200
+PATIENCE = 600
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the attacks are written for POSIX")
 
@@ -249,7 +250,7 @@ def test_an_attack_gets_what_it_has_earned(file: Path, attacked: Batch):
         assert result["score"] == expected.score, shown
     assert re.fullmatch(expected.state, result["state"]), shown
     assert re.search(expected.evidence, "\n".join(result["katas"][0]["evidence"])), shown
-    assert result["seconds"] < LIMIT + 5
+    assert result["seconds"] < (AT_MOST + 1) * LIMIT
 
 
 def test_nobody_else_is_harmed(attacked: Batch):
