@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from _pytest.pathlib import make_numbered_dir
+
+from selfcheck.warm import QUIET, WarmPytest
 
 ROOT = Path(__file__).resolve().parent.parent
 KATA = "k01_notification_log"
@@ -35,8 +41,9 @@ Once = Callable[[str, Callable[[], pytest.RunResult]], pytest.RunResult]
 class Project:
     """A folder with copies of the first kata, under names of their own."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, warm: WarmPytest | None = None) -> None:
         self.pytester = pytester
+        self.warm = warm
         self.path = pytester.path
         for name in ("conftest.py", "pyproject.toml"):
             shutil.copy(ROOT / name, self.path)
@@ -57,11 +64,24 @@ class Project:
 
     def run(self, *arguments: str | Path) -> pytest.RunResult:
         """Run pytest here; fails where it does not end, or shows a traceback of the dojo's own."""
-        result = self.pytester.runpytest_subprocess(
-            "-p", "no:randomly", *arguments, timeout=PATIENCE
-        )
+        result = self._run("-p", "no:randomly", *map(str, arguments))
         assert not OURS.search(said(result)), "an error of the dojo's own came through"
         return result
+
+    def _run(self, *arguments: str) -> pytest.RunResult:
+        warm = self.warm
+        if warm is None or not warm.is_usable:
+            return self.pytester.runpytest_subprocess(*arguments, timeout=PATIENCE)
+        scratch = make_numbered_dir(root=self.path, prefix="runpytest-", mode=0o700)
+        streams = self.path / "stdout", self.path / "stderr"
+        began = time.perf_counter()
+        words = [f"--basetemp={scratch}", *QUIET, *arguments]
+        code = warm.run(words, Path.cwd(), *streams, PATIENCE)
+        seconds = time.perf_counter() - began
+        lines = [file.read_text(encoding="utf-8").splitlines() for file in streams]
+        for text in lines[0]:
+            print(text)
+        return pytest.RunResult(code, *lines, seconds)
 
 
 def two_wrong(project: Project) -> Project:
@@ -96,11 +116,23 @@ def part(result: pytest.RunResult, number: str) -> str:
     )
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmPytest | None]:
+    """A process that forks for each run of pytest; None where there is no fork."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    with closing(WarmPytest()) as warm:
+        yield warm
+
+
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(
+    pytester: pytest.Pytester, warm: WarmPytest | None, monkeypatch: pytest.MonkeyPatch
+) -> Project:
     """A project that has no katas yet."""
     monkeypatch.delenv("PY_COLORS", raising=False)
-    return Project(pytester)
+    return Project(pytester, warm)
 
 
 @pytest.fixture(scope="session")
