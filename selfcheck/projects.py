@@ -78,10 +78,9 @@ class Project:
         words = [f"--basetemp={scratch}", *QUIET, *arguments]
         code = warm.run(words, Path.cwd(), *streams, PATIENCE)
         seconds = time.perf_counter() - began
-        lines = [file.read_text(encoding="utf-8").splitlines() for file in streams]
-        for text in lines[0]:
-            print(text)
-        return pytest.RunResult(code, *lines, seconds)
+        out, err = (file.read_text(encoding="utf-8").splitlines() for file in streams)
+        print(*out, sep="\n")
+        return pytest.RunResult(code, out, err, seconds)
 
 
 def two_wrong(project: Project) -> Project:

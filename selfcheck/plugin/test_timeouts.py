@@ -11,6 +11,7 @@ import threading
 import time
 import types
 import xml.etree.ElementTree as ET
+from typing import Any, cast
 
 import pytest
 
@@ -476,7 +477,7 @@ def test_loading_a_solution_has_a_limit_of_its_own(monkeypatch):
     now = time.monotonic()
     monkeypatch.setattr(time_limit, "starved", lambda: 0.0)
     monkeypatch.setattr(time_limit, "_clock", lambda: now + 3)
-    loading = timeouts.pytest_fixture_setup(types.SimpleNamespace(argname="kata"), None)
+    loading = timeouts.pytest_fixture_setup(cast(Any, types.SimpleNamespace(argname="kata")), None)
     next(loading)
     assert alarm.left() == 5.0
 
