@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from _pytest.pathlib import make_numbered_dir
 
 from selfcheck.warm import QUIET, WarmPytest
 
@@ -72,7 +72,7 @@ class Project:
         warm = self.warm
         if warm is None or not warm.is_usable:
             return self.pytester.runpytest_subprocess(*arguments, timeout=PATIENCE)
-        scratch = make_numbered_dir(root=self.path, prefix="runpytest-", mode=0o700)
+        scratch = tempfile.mkdtemp(prefix="runpytest-", dir=self.path)
         streams = self.path / "stdout", self.path / "stderr"
         began = time.perf_counter()
         words = [f"--basetemp={scratch}", *QUIET, *arguments]
