@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import re
 import tomllib
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ FOLDER = re.compile(r"k\d\d_[a-z0-9_]+")
 
 class CatalogueError(Exception):
     """A `kata.toml` that cannot be used; the message names the file and the key."""
+
+
+class KataNotFoundError(Exception):
+    """No kata, or more than one, goes by a text; the message names the nearest ones."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,53 @@ def read_catalogue(root: Path) -> dict[str, Kata]:
         for folder in folders
         if (folder / "kata.toml").is_file()
     }
+
+
+def find(catalogue: dict[str, Kata], text: str) -> Kata:
+    """The kata that a person means by `text`.
+
+    It is a number (`k03`, `3`), a name, a part of a name that no other kata has, or a path into the
+    kata's folder. Raises `KataNotFoundError`.
+    """
+    asked = _asked(catalogue, text)
+    number = re.fullmatch(r"k?0*(\d{1,2})", asked)
+    if number is not None:
+        matching = [kata for kata in catalogue.values() if kata.number == f"k{number[1]:0>2}"]
+    else:
+        matching = [kata for name, kata in catalogue.items() if asked and asked in name]
+        exact = [kata for kata in matching if asked in (kata.name, kata.name.partition("_")[2])]
+        matching = exact or matching
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(kata.name for kata in matching)
+        raise KataNotFoundError(f"{text!r} may be any of {names}: give more of the name")
+    raise KataNotFoundError(f"there is no kata {text!r}: {_nearest(catalogue, asked)}")
+
+
+def _asked(catalogue: dict[str, Kata], text: str) -> str:
+    """The text as names are written; of a path, the folder of a kata in it."""
+    parts = re.split(r"[/\\]", text.strip().casefold())
+    in_path = [part for part in parts if part in catalogue]
+    return in_path[-1] if in_path else re.sub(r"[\s-]+", "_", text.strip().casefold())
+
+
+def _nearest(catalogue: dict[str, Kata], asked: str) -> str:
+    """Advice with the names that are most like `asked`, or with all numbers."""
+    words: dict[str, list[str]] = {}
+    for kata in catalogue.values():
+        for word in (kata.name, *kata.name.split("_"), kata.name.partition("_")[2]):
+            words.setdefault(word, []).append(kata.name)
+    near = difflib.get_close_matches(asked, words, n=3)
+    names = list(dict.fromkeys(name for word in near for name in words[word]))
+    if names:
+        return (
+            f"the nearest is {names[0]}"
+            if len(names) == 1
+            else f"the nearest are {', '.join(names)}"
+        )
+    numbers = ", ".join(kata.number for kata in catalogue.values())
+    return f"there are {numbers}" if numbers else "this folder has none"
 
 
 def _read_kata(root: Path, folder: Path) -> Kata:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from dojo.catalogue import Kata
 from dojo.lights import light_of
 from dojo.plugin.failures import Failure, title_of
+from dojo.plugin.listeners import run_ended
 from dojo.plugin.terminal import SummaryWriter
+from dojo.progress import Run
 from dojo.solutions import Solutions
 
 
@@ -23,6 +26,7 @@ class Score:
         self.expected: dict[str, None] = {}
         self.passed: set[str] = set()
         self.red: dict[str, Failure | None] = {}
+        self.seconds = 0.0
 
     @property
     def ran(self) -> bool:
@@ -72,6 +76,21 @@ class Score:
         light = light_of([*passed, *(found.light for found in self.failures)])
         return "part" if light == "green" and not all(self.marks.values()) else light
 
+    def run(self) -> Run:
+        """What is noted of this run."""
+        marks, failures = list(self.marks.values()), self.failures
+        light = light_of([*(["green"] * bool(self.passed)), *(found.light for found in failures)])
+        return Run(
+            at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            kata=self.kata.name,
+            light=light,
+            passed=marks.count(True),
+            failed=marks.count(False),
+            total=len(marks),
+            seconds=round(self.seconds, 3),
+            first_red=failures[0].title if failures else "",
+        )
+
 
 def _name_of(node: str) -> str:
     return node.partition("[")[0].rpartition("::")[2]
@@ -107,6 +126,7 @@ class Summary:
         score = self._score(report.nodeid)
         if score is None:
             return
+        score.seconds += report.duration
         if report.failed:
             data = getattr(report, "failure", None)
             score.passed.discard(report.nodeid)
@@ -147,6 +167,17 @@ class Summary:
             terminalreporter.short_test_summary()
         writer.show_lights()
         return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Tell how the learner's own solutions did; a worker of xdist tells the one that began."""
+        own = [score.run() for score in self.started() if self._is_own(score.kata)]
+        if own and not hasattr(self.config, "workerinput"):
+            run_ended(self.config.rootpath, own)
+
+    def _is_own(self, kata: Kata) -> bool:
+        """Whether the solution under test is the one in the project's `katas/`."""
+        return self.solutions.file(kata).resolve() == kata.stub.resolve()
 
     def started(self) -> list[Score]:
         """The scores of the katas of which a spec ran."""
