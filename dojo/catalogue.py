@@ -56,6 +56,11 @@ class Kata:
         return self.root / "katas" / self.name / "app.py"
 
     @property
+    def original(self) -> Path:
+        """A copy of the stub, which is there when the learner's file has long been another."""
+        return self.root / "dojo" / "stubs" / f"{self.name}.py.txt"
+
+    @property
     def spec_file(self) -> Path:
         """The file with the specs."""
         return self.root / "tests" / f"test_{self.name}.py"

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import codecs
+import os
 import sys
 from collections.abc import Sequence
 
-from dojo import __version__, new_kata, show
+from dojo import __version__, new_kata, show, streams
+from dojo.commands import (
+    card,
+    compare,
+    completion,
+    here,
+    hint,
+    next_kata,
+    reset,
+    restore,
+    status,
+)
 from dojo.grading import cli, export
-
-# Signs that a terminal may not have, and plain ones for them. Letters of names become escapes.
-PLAIN = {"✗": "x", "✓": ".", "●": "*", "·": "-", "…": "...", "━": "-", "╸": "-", "╺": "-"}
-
-
-def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Replace a sign that cannot be encoded: an error handler of codecs."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    sign = error.object[error.start]
-    if sign in PLAIN:
-        return PLAIN[sign], error.start + 1
-    return codecs.backslashreplace_errors(error)
-
+from dojo.run import cli as run
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     dojo = argparse.ArgumentParser(
         prog="dojo",
         description="Katas about what FastAPI does after the response. Run `pytest` to work on "
-        "one.",
+        "one; these commands only make it more comfortable. `dojo` alone shows where you are.",
+        epilog="KATA is a number, a name, or a part of it: k03, 3, order_checkout, checkout. "
+        "`dojo completion --help` says how your shell completes all that with Tab.",
     )
     dojo.add_argument("--version", action="version", version=f"dojo {__version__}")
-    commands = dojo.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    dojo.set_defaults(run=here.run)
+    commands = dojo.add_subparsers(title="commands", metavar="COMMAND")
+    for comfort in (status, next_kata, card, hint, run, compare, reset, restore, completion):
+        comfort.add_to(commands)
     cli.add_to(commands)
     export.add_to(commands)
     new_kata.add_to(commands)
@@ -42,12 +45,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0 where it succeeded."""
-    codecs.register_error("plain", _plain)
-    for stream in (sys.stdout, sys.stderr):
-        # A name with letters that the terminal does not have must not end the command.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="plain")
-    asked = parser().parse_args(arguments)
+    streams.make_safe()
+    whole = parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(whole)
+    asked = whole.parse_args(arguments)
     code: int = asked.run(asked)
     return code
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from dojo import mistakes
 from dojo.catalogue import CatalogueError, read_catalogue
-from dojo.solutions import SolutionsNotFoundError, find_solutions
 
 SHOWN, USAGE = 0, 2
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +29,8 @@ def add_to(commands: Any) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     """Print the file that the command line names; an error is told in a line."""
+    from dojo.solutions import SolutionsNotFoundError  # with FastAPI, which takes half a second
+
     try:
         content = whole(asked.file)
     except (CatalogueError, SolutionsNotFoundError, mistakes.MistakeError) as error:
@@ -55,6 +56,8 @@ def whole(file: Path) -> bytes:
     """
     if file.suffix != mistakes.SUFFIX or not file.is_file():
         return file.read_bytes()
+    from dojo.solutions import find_solutions
+
     kata = find_solutions(file, read_catalogue(ROOT)).kata
     solutions = ROOT / "solutions" / kata.name if kata is not None else None
     return mistakes.patched(file.resolve(), solutions).encode()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import email
 import email.policy
+import os
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -231,14 +232,19 @@ _start = threading.Thread.start
 
 
 class _Server:
-    """aiosmtpd on a free loopback port, in a thread that lives as long as the process."""
+    """aiosmtpd on a loopback port, in a thread that lives as long as the process.
 
-    def __init__(self) -> None:
+    Port 0 is any that is free.
+    """
+
+    def __init__(self, port: int = 0) -> None:
         from aiosmtpd.smtp import SMTP
 
         # asyncio sends without delay only on sockets that say they are TCP: 3 ms a mail, not 50.
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.bind(("127.0.0.1", 0))
+        if port and os.name == "posix":  # else it would be taken for a minute after the last mail
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
         listening.listen()
         self.address: tuple[str, int] = listening.getsockname()
         network.allow(self.address)
@@ -260,13 +266,16 @@ class _Server:
 _running: _Server | None = None
 
 
-def _server() -> _Server:
+def _server(port: int = 0) -> _Server:
     global _running
     if _running is None:
-        _running = _Server()
+        _running = _Server(port)
     return _running
 
 
-def start() -> None:
-    """Start the server, which takes some 100 ms the first time."""
-    _server()
+def start(port: int = 0) -> None:
+    """Start the server, which takes some 100 ms the first time.
+
+    On a port of its own, or on any that is free. Raises `OSError` where the port is taken.
+    """
+    _server(port)

@@ -138,12 +138,15 @@ class Timeline:
             origin=origin.get() if started is None else started,
         )
         with self._lock:
-            # How often somebody slept in a row, while nothing else happened.
-            self.sleeps = self.sleeps + 1 if kind == "sleep" else 0
-            if self.sleeps <= SLEEPS and len(self.events) < EVENTS:
-                self.events.append(event)
-                self._copy.send(event)
+            self._keep(event)
         return event
+
+    def _keep(self, event: Event) -> None:
+        # How often somebody slept in a row, while nothing else happened.
+        self.sleeps = self.sleeps + 1 if event.kind == "sleep" else 0
+        if self.sleeps <= SLEEPS and len(self.events) < EVENTS:
+            self.events.append(event)
+            self._copy.send(event)
 
     def note_error(self, error: BaseException, became: str) -> None:
         """Keep the traceback of an exception that does not come out of the app.

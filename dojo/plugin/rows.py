@@ -38,7 +38,7 @@ def rows_of(timeline: Timeline, client: Client | None = None) -> list[Row]:
     for number, event in enumerate(kept):
         if number >= ROWS and id(event) not in marked:
             continue
-        row = _row(event, more.get(id(event), ""), marked=id(event) in marked)
+        row = row_of(event, more.get(id(event), ""), marked=id(event) in marked)
         body = bodies.get(event.exchange or 0)
         if event.kind == "response" and body:
             row.detail = shortened(f"{row.detail}: {body}", DETAIL)
@@ -61,7 +61,8 @@ def is_marked(event: Event, timeline: Timeline) -> bool:
     )
 
 
-def _row(event: Event, more: str, *, marked: bool) -> Row:
+def row_of(event: Event, more: str = "", *, marked: bool) -> Row:
+    """The row of one event; `more` is what is said below it."""
     thread = "event loop" if event.on_loop else "worker thread"
     return Row(
         event.kind,

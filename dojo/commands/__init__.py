@@ -1,0 +1,1 @@
+"""The commands of the `dojo` command line that are a learner's comfort."""

@@ -1,0 +1,80 @@
+"""`dojo hint`: the hints of a kata, one more each time."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from dojo.catalogue import Kata
+from dojo.commands.checkout import DONE, add_command, asked_for
+from dojo.progress import FOLDER, state_folder
+
+FILE = "hints.json"
+WIDTH = 100
+
+
+def add_to(commands: Any) -> None:
+    """Add the command `hint` to the command line."""
+    hint = add_command(
+        commands,
+        "hint",
+        run,
+        "one more of the three hints of a kata",
+        "Show the hints of a kata, one more each time: a nudge, a direction, nearly the solution.",
+        kata="1",
+    )
+    hint.add_argument("--all", action="store_true", help="all three at once")
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Show the hints that the command line asks for."""
+    kata = asked_for(asked)
+    count = len(kata.hints) if asked.all else min(seen(kata) + 1, len(kata.hints))
+    for number, hint in enumerate(kata.hints[:count], 1):
+        if number == count or asked.all:
+            head = f"hint {number} of {len(kata.hints)}"
+            print(fill(f"{head}: {hint}", WIDTH, break_long_words=False, break_on_hyphens=False))
+    if count < len(kata.hints):
+        print(f"`dojo hint {kata.number}` shows the next one.")
+    try:
+        note(kata, count)
+    except OSError as error:
+        why = error.strerror or error
+        print(f"dojo hint: not noted ({why}): --all shows the others", file=sys.stderr)
+    return DONE
+
+
+def seen(kata: Kata) -> int:
+    """How many hints of a kata were shown."""
+    count = _read(kata.root).get(kata.name)
+    return count if isinstance(count, int) and 0 <= count <= len(kata.hints) else 0
+
+
+def note(kata: Kata, count: int) -> None:
+    """Note how many hints of a kata were shown. Raises `OSError`."""
+    noted = _read(kata.root)
+    if noted.get(kata.name) == count:
+        return
+    file = state_folder(kata.root) / FILE
+    whole = file.with_name(f".{FILE}.{os.getpid()}.new")
+    try:
+        whole.write_text(json.dumps(noted | {kata.name: count}), encoding="utf-8")
+        os.replace(whole, file)
+    finally:
+        with contextlib.suppress(OSError):
+            whole.unlink()
+
+
+def _read(root: Path) -> dict[str, Any]:
+    """What was noted; nothing where the file is damaged."""
+    try:
+        noted = json.loads((root / FOLDER / FILE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return noted if isinstance(noted, dict) else {}

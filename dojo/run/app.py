@@ -1,0 +1,125 @@
+"""The app that the server runs: a solution with the observers and doubles of the specs around it.
+
+uvicorn imports this module in a process of its own, and anew each time that the file is saved. What
+is changed in that process is never put back: it ends with the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import threading
+from datetime import datetime
+from pathlib import Path
+
+from dojo import streams
+from dojo.catalogue import read_catalogue
+from dojo.doubles import clock, http, mail
+from dojo.harness import current, frames, patches
+from dojo.harness.asgi import App, Message, Receive, Scope, Send, record_exchange
+from dojo.harness.current import ExchangeState
+from dojo.harness.environment import loaded
+from dojo.observers import files, images, sql
+from dojo.observers.logs import logging_observed
+from dojo.run.live import LiveTimeline
+from dojo.run.settings import Settings, handed_over
+from dojo.run.stand_ins import MAIL, SlowMailServer, StandIns
+from dojo.solutions import SolutionLoadError
+
+# What a browser asks for by itself, and what `/docs` is made of.
+SILENT = ("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/favicon.ico")
+PATIENCE = 3.0
+_never_left = contextlib.ExitStack()
+
+
+def make() -> App:
+    """Load the solution, and put everything around it."""
+    settings = handed_over()
+    streams.make_safe()
+    os.chdir(settings.directory)
+    frames.show_from(Path(settings.typed_in))
+    timeline = LiveTimeline()
+    _observe(settings, timeline)
+    kata = read_catalogue(Path(settings.root))[settings.kata]
+    file = Path(settings.file)
+    try:
+        module = _never_left.enter_context(loaded(kata, file))
+    except SolutionLoadError as error:
+        print(f"{error}\n  Save it again when it is mended.", flush=True)
+        return _Broken(str(error))
+    print(f"{datetime.now():%H:%M:%S} loaded {frames.shown(file)}: {settings.url}", flush=True)
+    return _Recorded(module.app, timeline, supervised=settings.supervised)
+
+
+def _observe(settings: Settings, timeline: LiveTimeline) -> None:
+    """Make the environment of a spec, in which time passes as it does."""
+    directory = Path(settings.directory)
+    _never_left.enter_context(patches.applied())
+    _never_left.enter_context(logging_observed())
+    clock.run_in_real_time()
+    current.use(timeline)
+    sql.use(sql.Database(directory))
+    files.use(files.Disk(directory))
+    images.use(images.ImageDecoder())
+    http.use(StandIns(settings.slow, settings.fail))
+    mail.start(settings.mail_port)
+    mail.use(SlowMailServer(settings.slow.get(MAIL, 0.0), fails=MAIL in settings.fail))
+
+
+class _Recorded:
+    """An app, each request of which is an exchange on the timeline."""
+
+    def __init__(self, app: App, timeline: LiveTimeline, *, supervised: bool) -> None:
+        self._app = app
+        self._timeline = timeline
+        self._supervised = supervised
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" and self._supervised:
+            await self._app(scope, _until_shutdown(receive), send)
+        elif scope["type"] != "http" or scope["path"] in SILENT:
+            await self._app(scope, receive, send)
+        else:
+            await self._exchange(scope, receive, send)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = ExchangeState(next(self._numbers))
+        try:
+            await record_exchange(self._app, state, self._timeline, scope, receive, send)
+        except Exception as error:
+            traceback = frames.traceback_of(error)
+            if traceback is None or not state.responded:
+                raise
+            # The server would show it with all the frames of the framework.
+            self._timeline.add_traceback(traceback)
+
+
+class _Broken:
+    """In place of an app that does not load."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        headers = [(b"content-type", b"text/plain; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": self._why.encode()})
+
+
+def _until_shutdown(receive: Receive) -> Receive:
+    """`receive`, after whose last message the process has three seconds left."""
+
+    async def noting() -> Message:
+        message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            # A thread that still waits for a slow mail server must not keep the terminal waiting.
+            timer = threading.Timer(PATIENCE, os._exit, [0])
+            timer.daemon = True
+            timer.start()
+        return message
+
+    return noting
