@@ -22,6 +22,7 @@ from dojo.commands import (
 from dojo.grading import cli, export
 from dojo.run import cli as run
 
+
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     dojo = argparse.ArgumentParser(

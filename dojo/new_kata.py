@@ -19,6 +19,7 @@ FILES = {
     "katas/{folder}/README.md": "card.md",
     "katas/{folder}/app.py": "stub.py",
     "katas/{folder}/kata.toml": "kata.toml",
+    "dojo/stubs/{folder}.py.txt": "stub.py",
     "tests/test_{folder}.py": "spec.py",
     "solutions/{folder}/app.py": "reference.py",
     "solutions/{folder}/right/response_with_task.py": "right.py",
@@ -33,7 +34,8 @@ This is a whole kata already, though a tiny one: its stub is red, its reference 
 Make it yours in this order; "How to add a kata" in CONTRIBUTING.md says more:
 
  1. katas/{folder}/README.md: the story, and the contract sentence by sentence
- 2. katas/{folder}/app.py and kata.toml: the stub; title, belt, minutes, points, essential, hints
+ 2. katas/{folder}/app.py and kata.toml: the stub; title, belt, minutes, points, essential, hints;
+    a copy of the stub in dojo/stubs/, for `dojo reset`
  3. solutions/{folder}/: the reference, three right solutions or more, eight mistakes or more
  4. tests/test_{folder}.py: a spec for each behaviour, each failed by a mistake
  5. README.md: a row in the table of katas

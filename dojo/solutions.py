@@ -157,7 +157,7 @@ def read_source(file: Path) -> str:
 def _compile(file: Path) -> CodeType:
     source = read_source(file)
     if not source.strip():
-        raise SolutionLoadError(file, 0, "it is empty; `git checkout` brings the stub back")
+        raise SolutionLoadError(file, 0, "it is empty; `dojo reset` brings the stub back")
     try:
         return compile(source, str(file), "exec", dont_inherit=True)
     except SyntaxError as error:

@@ -18,6 +18,7 @@ FORBIDDEN = {
 # Modules that are started by a command line, by pytest, or by `python -m`.
 STARTED = {
     "dojo.cli",
+    "dojo.run.app",
     "dojo.plugin.entry",
     "dojo.plugin.hooks",
     "dojo.grading.sandbox.fork_server",

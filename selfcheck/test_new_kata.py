@@ -45,6 +45,7 @@ def files(root: Path) -> dict[str, bytes]:
 def test_a_kata_has_all_files(made: Path):
     """Nobody has to find out what one is made of."""
     assert sorted(name for name in files(made) if KATA in name) == [
+        f"dojo/stubs/{KATA}.py.txt",
         f"katas/{KATA}/README.md",
         f"katas/{KATA}/app.py",
         f"katas/{KATA}/kata.toml",

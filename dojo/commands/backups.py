@@ -56,11 +56,12 @@ def replace(kata: Kata, content: bytes) -> Path | None:
         backup = None
         if before is not None and before != stub_of(kata):
             backup = _back_up(kata, before)
-        with _written(kata.stub, content, like=kata.stub) as whole:
+        place = Path(os.path.realpath(kata.stub))  # the learner may keep it elsewhere
+        with _written(place, content, like=place) as whole:
             if content_of(kata) != before:  # an editor has saved it meanwhile
                 continue
-            os.replace(whole, os.path.realpath(kata.stub))
-            _sync_folder(kata.stub.parent)
+            os.replace(whole, place)
+            _sync_folder(place.parent)
             return backup
     raise CommandError(f"{shown(kata.stub)} keeps changing: nothing was done")
 

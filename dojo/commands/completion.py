@@ -34,7 +34,7 @@ def add_to(commands: Any) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     """Print the code for a shell."""
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    print(argcomplete.shellcode(["dojo"], shell=asked.shell))
+    print(shellcode(["dojo"], shell=asked.shell))
     return DONE

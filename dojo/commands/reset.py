@@ -36,19 +36,16 @@ def run(asked: argparse.Namespace) -> int:
     if bool(asked.kata) == asked.all:
         raise CommandError("name one kata, or say --all")
     katas = list(all_katas().values()) if asked.all else [asked_for(asked)]
-    for kata in katas:
-        backups.stub_of(kata)  # before the first one is touched
-    for kata in katas:
+    changed = [kata for kata in katas if backups.content_of(kata) != backups.stub_of(kata)]
+    if not changed:
+        print(f"{'each app.py' if asked.all else shown(katas[0].stub)} is the stub already")
+    for kata in changed:
         _reset(kata)
     return DONE
 
 
 def _reset(kata: Kata) -> None:
-    stub = backups.stub_of(kata)
-    if backups.content_of(kata) == stub:
-        print(f"{shown(kata.stub)} is the stub: nothing was changed")
-        return
-    backup = backups.replace(kata, stub)
+    backup = backups.replace(kata, backups.stub_of(kata))
     print(f"{shown(kata.stub)} is the stub again")
     if backup is not None:
         print(f"  your file is {shown(backup)}; back with `dojo restore {kata.number}`")

@@ -31,10 +31,14 @@ def run(_asked: argparse.Namespace) -> int:
     for standing in katas:
         light = Text(f"● {standing.light}", STYLES[standing.light])
         title = Text(standing.kata.title)
-        board.add_row(light, standing.kata.number, title, Text(standing.count), Text(_when(standing)))
+        board.add_row(
+            light, standing.kata.number, title, Text(standing.count), Text(_when(standing))
+        )
     Console(highlight=False).print(board)
     done = sum(standing.done for standing in katas)
-    print(f"\n{done} of {len(katas)} katas green. `pytest` runs all, `dojo next` names the next one.")
+    print(
+        f"\n{done} of {len(katas)} katas green. `pytest` runs all, `dojo next` names the next one."
+    )
     return DONE
 
 

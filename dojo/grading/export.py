@@ -138,6 +138,8 @@ def for_grader(katas: Sequence[Kata]) -> Files:
     for kata in katas:
         paths += [kata.card, kata.stub, kata.stub.with_name("kata.toml"), kata.spec_file]
     files = {path.relative_to(ROOT).as_posix(): _text(path) for path in paths}
+    for kata in katas:  # `dojo reset` gives back what the class got
+        files[kata.original.relative_to(ROOT).as_posix()] = _text(kata.stub)
     if len(katas) < len(read_catalogue(ROOT)):
         files["pyproject.toml"] = _with_assignment(files["pyproject.toml"], katas)
     readme = _text(TEMPLATES / "README.class.md")

@@ -1,11 +1,13 @@
 """The app that the server runs: a solution with the observers and doubles of the specs around it.
 
 uvicorn imports this module in a process of its own, and anew each time that the file is saved. What
-is changed in that process is never put back: it ends with the server.
+is changed in that process stays so until it ends.
 """
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import contextlib
 import itertools
 import os
@@ -30,7 +32,7 @@ from dojo.solutions import SolutionLoadError
 # What a browser asks for by itself, and what `/docs` is made of.
 SILENT = ("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/favicon.ico")
 PATIENCE = 3.0
-_never_left = contextlib.ExitStack()
+_until_the_end = contextlib.ExitStack()
 
 
 def make() -> App:
@@ -40,11 +42,14 @@ def make() -> App:
     os.chdir(settings.directory)
     frames.show_from(Path(settings.typed_in))
     timeline = LiveTimeline()
+    atexit.register(
+        _until_the_end.close
+    )  # or Python would end what is in it when it has no modules left
     _observe(settings, timeline)
     kata = read_catalogue(Path(settings.root))[settings.kata]
     file = Path(settings.file)
     try:
-        module = _never_left.enter_context(loaded(kata, file))
+        module = _until_the_end.enter_context(loaded(kata, file))
     except SolutionLoadError as error:
         print(f"{error}\n  Save it again when it is mended.", flush=True)
         return _Broken(str(error))
@@ -55,8 +60,8 @@ def make() -> App:
 def _observe(settings: Settings, timeline: LiveTimeline) -> None:
     """Make the environment of a spec, in which time passes as it does."""
     directory = Path(settings.directory)
-    _never_left.enter_context(patches.applied())
-    _never_left.enter_context(logging_observed())
+    _until_the_end.enter_context(patches.applied())
+    _until_the_end.enter_context(logging_observed())
     clock.run_in_real_time()
     current.use(timeline)
     sql.use(sql.Database(directory))
@@ -88,6 +93,8 @@ class _Recorded:
         state = ExchangeState(next(self._numbers))
         try:
             await record_exchange(self._app, state, self._timeline, scope, receive, send)
+        except asyncio.CancelledError:
+            self._timeline.record("cut off", "the server ended", by=state)
         except Exception as error:
             traceback = frames.traceback_of(error)
             if traceback is None or not state.responded:
@@ -102,7 +109,7 @@ class _Broken:
     def __init__(self, why: str) -> None:
         self._why = why
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise NotImplementedError
         headers = [(b"content-type", b"text/plain; charset=utf-8")]

@@ -26,8 +26,9 @@ from dojo.run.settings import Settings
 NAMES = ("mail", "ai", "warehouse", "callbacks")
 PORT, MAIL_PORT = 8000, 2525
 EXAMPLES = """\
-`/docs` on the server has a button "Try it out" for each route. The timeline shows the request, the response and
-what comes after it, each with the time since the request came; > marks what keeps the event loop busy in a task.
+`/docs` on the server has a button "Try it out" for each route. The timeline shows the request, the
+response and what comes after it, each with the time since the request came. > marks what went
+wrong, and what keeps the event loop busy in a task.
 
   dojo run k02 --slow mail=3           the mail server takes three seconds
   dojo run k04 --fail ai               the AI service is out of order
@@ -42,8 +43,9 @@ def add_to(commands: Any) -> None:
         "run",
         run,
         "your app on a real server, with its timeline live",
-        "Run your app.py under uvicorn, in a scratch folder, with a mail server on localhost:2525 and stand-ins "
-        "for the other services. A save reloads it. Ctrl-C ends it and removes the folder.",
+        "Run your app.py under uvicorn, in a scratch folder, with a mail server on\n"
+        "localhost:2525 and stand-ins for the other services. A save reloads it. Ctrl-C ends it\n"
+        "and removes the folder.",
         kata="1",
     )
     run_.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -76,7 +78,9 @@ def add_to(commands: Any) -> None:
     )
     add("--solutions", type=Path, metavar="PATH", help="run another solution, as with pytest")
     add("--keep", action="store_true", help="keep the scratch folder")
-    add("--no-reload", action="store_true", help="one process, for a debugger; saves change nothing")
+    add(
+        "--no-reload", action="store_true", help="one process, for a debugger; saves change nothing"
+    )
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -91,11 +95,12 @@ def run(asked: argparse.Namespace) -> int:
         except OSError as error:
             raise CommandError(_no_port("--port", asked.port, error)) from None
         try:
-            server.listening_on(asked.mail_port).close()
+            with server.listening_on(asked.mail_port) as tried:
+                mail_port = tried.getsockname()[1]
         except OSError as error:
             raise CommandError(_no_port("--mail-port", asked.mail_port, error)) from None
         directory = stack.enter_context(_scratch(kata, keep=asked.keep))
-        file = _solution(kata, katas, asked.solutions, directory)
+        file = stack.enter_context(_solution(kata, katas, asked.solutions))
         settings = Settings(
             root=str(kata.root),
             kata=kata.name,
@@ -103,7 +108,7 @@ def run(asked: argparse.Namespace) -> int:
             directory=str(directory),
             typed_in=str(Path.cwd()),
             url=f"http://{server.HOST}:{listening.getsockname()[1]}/docs",
-            mail_port=asked.mail_port,
+            mail_port=mail_port,
             slow=dict(asked.slow),
             fail=tuple(asked.fail),
             supervised=not asked.no_reload,
@@ -116,7 +121,14 @@ def run(asked: argparse.Namespace) -> int:
             server.serve(listening, file, reload=not asked.no_reload)
         finally:
             os.chdir(before)
+    print(f"\nThe server has ended. {_left(directory, keep=asked.keep)}")
     return FAILED if directory.exists() and not asked.keep else DONE
+
+
+def _left(directory: Path, *, keep: bool) -> str:
+    if keep:
+        return f"Its folder is {directory}"
+    return f"{directory} could not be removed" if directory.exists() else "Its folder is removed."
 
 
 def _port(text: str) -> int:
@@ -152,38 +164,34 @@ def _scratch(kata: Kata, *, keep: bool) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        if keep:
-            print(f"kept: {directory}")
-        else:
+        if not keep:
             shutil.rmtree(directory, ignore_errors=True)
-            if directory.exists():
-                print(f"could not be removed: {directory}")
 
 
-def _solution(
-    kata: Kata, katas: dict[str, Kata], path: Path | None, directory: Path
-) -> Path:
-    """The file to be run; of a `.diff`, the module that it makes, which is put into the folder.
+@contextlib.contextmanager
+def _solution(kata: Kata, katas: dict[str, Kata], path: Path | None) -> Iterator[Path]:
+    """The file to be run; of a `.diff`, the module that it makes, which is there for the block.
 
     Raises `CommandError`.
     """
     if path is None:
-        return kata.stub
+        yield kata.stub
+        return
     from dojo import mistakes
     from dojo.solutions import SolutionsNotFoundError, find_solutions
 
-    try:
-        file = find_solutions(path, katas).file(kata)
-        if file.suffix == mistakes.SUFFIX:
-            text = mistakes.patched(file, kata.root / "solutions" / kata.name)
-            file = directory / ".solution" / f"{file.stem}.py"
-            file.parent.mkdir()
-            file.write_text(text, encoding="utf-8", newline="\n")
-    except (SolutionsNotFoundError, mistakes.MistakeError) as error:
-        raise CommandError(str(error)) from None
-    if not file.is_file():
-        raise CommandError(f"there is no {shown(file)}")
-    return file
+    with tempfile.TemporaryDirectory(prefix="dojo-mistake-") as folder:
+        try:
+            file = find_solutions(path, katas).file(kata)
+            if file.suffix == mistakes.SUFFIX:
+                text = mistakes.patched(file, kata.root / "solutions" / kata.name)
+                file = Path(folder).resolve() / f"{file.stem}.py"
+                file.write_text(text, encoding="utf-8", newline="\n")
+        except (SolutionsNotFoundError, mistakes.MistakeError) as error:
+            raise CommandError(str(error)) from None
+        if not file.is_file():
+            raise CommandError(f"there is no {shown(file)}")
+        yield file
 
 
 def _introduce(kata: Kata, settings: Settings, *, keep: bool) -> None:

@@ -45,8 +45,8 @@ class LiveTimeline(Timeline):
         if row.made:
             lines.append(f"{' ' * len(head)}(--fail made it fail)")
         if event.blocks_the_loop:
-            place = f", {line_at(event.places[0])}" if event.places else ""
-            lines.append(f"{' ' * len(head)}on the event loop: all other requests wait{place}")
+            lines.append(f"{' ' * len(head)}all other requests wait for this")
+            lines += [f"{' ' * len(head)}at {line_at(place)}" for place in event.places[:1]]
         if row.kind == "finished":
             style = QUIET
         self._write(lines, style)
@@ -74,7 +74,5 @@ class LiveTimeline(Timeline):
         return f"+{time.monotonic() - began:.3f} s" if began is not None else ""
 
     def _write(self, lines: Iterable[str], style: str) -> None:
-        for line in lines:
+        for line in (shortened(line, self._width) for line in lines):
             print(f"\033[{style}m{line}\033[0m" if style and self._coloured else line, flush=True)
-
-

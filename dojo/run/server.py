@@ -36,7 +36,7 @@ def serve(listening: socket.socket, file: Path, *, reload: bool) -> None:
         APP,
         factory=True,
         reload=reload,
-        reload_dirs=[str(file.parent)],
+        reload_dirs=[str(file.parent)] if reload else None,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=PATIENCE,

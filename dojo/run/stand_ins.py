@@ -63,9 +63,10 @@ class StandIns(Services):
         name = HOSTS.get(request.url.host, CALLBACKS)
         awaited = bool(request.extensions.get(AWAITED))
         seconds = self._slow.get(name, 0.0)
-        limit = (request.extensions.get("timeout") or {}).get("read")
+        limits: dict[str, float | None] = request.extensions.get("timeout") or {}
+        limit = limits.get("read")
         late = limit is not None and seconds > limit
-        if late:
+        if limit is not None and late:
             seconds, told = limit, f"no response within {limit:g} s"
         elif name in self._fail:
             told = f"{FAILURE}: {MADE}"

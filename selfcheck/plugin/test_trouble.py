@@ -35,7 +35,7 @@ AMBER: dict[str, tuple[str | bytes, str]] = {
         "app = 1\n",
         "app.py does not load: its `app` is a int, and must be a FastAPI",
     ),
-    "k05_empty": ("", "app.py does not load: it is empty; `git checkout` brings the stub back"),
+    "k05_empty": ("", "app.py does not load: it is empty; `dojo reset` brings the stub back"),
     "k06_latin_1": (
         "name = 'Zoë'\n".encode("latin-1"),
         "app.py does not load: it is not UTF-8 text",
