@@ -7,6 +7,7 @@ from typing import Any
 
 from dojo.commands.checkout import DONE, add_command
 from dojo.commands.standing import STYLES, Standing, ago, standings
+from dojo.harness.frames import shortened
 
 
 def add_to(commands: Any) -> None:
@@ -23,18 +24,20 @@ def add_to(commands: Any) -> None:
 def run(_asked: argparse.Namespace) -> int:
     """Show the board."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     katas = standings()
-    board = Table.grid(padding=(0, 2))
-    for standing in katas:
-        light = Text(f"● {standing.light}", STYLES[standing.light])
-        title = Text(standing.kata.title)
-        board.add_row(
-            light, standing.kata.number, title, Text(standing.count), Text(_when(standing))
-        )
-    Console(highlight=False).print(board)
+    counts = [standing.count for standing in katas]
+    after = [
+        f"  {count:<{max(map(len, counts))}}  {_when(katas[n])}" for n, count in enumerate(counts)
+    ]
+    console = Console(highlight=False, soft_wrap=True)
+    room = console.width - 1 - len("● amber  k01  ") - max(map(len, after))
+    titles = [shortened(standing.kata.title, max(room, 20)) for standing in katas]
+    width = max(map(len, titles))
+    for standing, title, rest in zip(katas, titles, after, strict=True):
+        light = Text(f"● {standing.light:<7}", STYLES[standing.light])
+        console.print(light + f"{standing.kata.number}  {title:<{width}}{rest.rstrip()}")
     done = sum(standing.done for standing in katas)
     print(
         f"\n{done} of {len(katas)} katas green. `pytest` runs all, `dojo next` names the next one."

@@ -31,7 +31,7 @@ from dojo.solutions import SolutionLoadError
 
 # What a browser asks for by itself, and what `/docs` is made of.
 SILENT = ("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/favicon.ico")
-PATIENCE = 3.0
+PATIENCE = 2.0
 _until_the_end = contextlib.ExitStack()
 
 
@@ -118,7 +118,7 @@ class _Broken:
 
 
 def _until_shutdown(receive: Receive) -> Receive:
-    """`receive`, after whose last message the process has three seconds left."""
+    """`receive`, after whose last message the process has two seconds left."""
 
     async def noting() -> Message:
         message = await receive()

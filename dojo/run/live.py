@@ -74,5 +74,5 @@ class LiveTimeline(Timeline):
         return f"+{time.monotonic() - began:.3f} s" if began is not None else ""
 
     def _write(self, lines: Iterable[str], style: str) -> None:
-        for line in (shortened(line, self._width) for line in lines):
+        for line in lines:
             print(f"\033[{style}m{line}\033[0m" if style and self._coloured else line, flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 HOST = "127.0.0.1"
-PATIENCE = 2
+PATIENCE = 1
 APP = "dojo.run.app:make"
 
 
