@@ -109,8 +109,8 @@ def read_catalogue(root: Path) -> dict[str, Kata]:
 def find(catalogue: dict[str, Kata], text: str) -> Kata:
     """The kata that a person means by `text`.
 
-    It is a number (`k03`, `3`), a name, a part of a name that no other kata has, or a path into the
-    kata's folder. Raises `KataNotFoundError`.
+    It is a number (`k03`, `3`), a name, a part of a name that no other kata has, or a path to its
+    specs or into its folder. Raises `KataNotFoundError`.
     """
     asked = _asked(catalogue, text)
     number = re.fullmatch(r"k?0*(\d{1,2})", asked)
@@ -129,9 +129,10 @@ def find(catalogue: dict[str, Kata], text: str) -> Kata:
 
 
 def _asked(catalogue: dict[str, Kata], text: str) -> str:
-    """The text as names are written; of a path, the folder of a kata in it."""
+    """The text as names are written; of a path, the name of a kata in it."""
     parts = re.split(r"[/\\]", text.strip().casefold())
-    in_path = [part for part in parts if part in catalogue]
+    names = [part.removeprefix("test_").removesuffix(".py") for part in parts]
+    in_path = [name for name in names if name in catalogue]
     return in_path[-1] if in_path else re.sub(r"[\s-]+", "_", text.strip().casefold())
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+ABOVE = ("dojo.plugin", "dojo.grading", "dojo.commands", "dojo.run")
 FORBIDDEN = {
-    "dojo.harness": ("dojo.plugin", "dojo.grading"),
-    "dojo.observers": ("dojo.plugin", "dojo.grading"),
-    "dojo.doubles": ("dojo.plugin", "dojo.grading"),
-    "dojo.plugin": ("dojo.grading",),
+    "dojo.harness": ABOVE,
+    "dojo.observers": ABOVE,
+    "dojo.doubles": ABOVE,
+    "dojo.plugin": ("dojo.grading", "dojo.commands", "dojo.run"),
 }
 # Modules that are started by a command line, by pytest, or by `python -m`.
 STARTED = {

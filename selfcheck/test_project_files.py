@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dojo.cli import parser
 from selfcheck.projects import ROOT
 
 pytestmark = pytest.mark.fast
@@ -85,6 +86,39 @@ def test_the_container_makes_the_environment_as_a_learner_does():
     assert "/.venv/bin:" in container["remoteEnv"]["PATH"]
     assert settings["python.defaultInterpreterPath"].endswith("/.venv/bin/python")
     assert settings["python.testing.pytestEnabled"] is True
+
+
+def vscode(name: str) -> Any:
+    return json.loads((ROOT / ".vscode" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_the_editor_finds_the_specs_and_reads_what_is_red():
+    """A task runs `dojo watch`, and its places become entries in the list of problems."""
+    settings, (watch, _) = vscode("settings"), vscode("tasks")["tasks"]
+    pattern = watch["problemMatcher"]["pattern"]
+    when = watch["problemMatcher"]["background"]
+    line = "katas/k02_welcome_email/app.py:66: error: 'mail' came before the response"
+
+    found = re.match(pattern["regexp"], line)
+    assert settings["python.testing.pytestEnabled"] is True
+    assert settings["python.testing.pytestArgs"] == ["tests"]
+    assert "watch" in watch["args"]
+    assert found is not None
+    assert found[pattern["file"]] == "katas/k02_welcome_email/app.py"
+    assert found[pattern["line"]] == "66"
+    assert found[pattern["message"]] == "'mail' came before the response"
+    assert re.match(when["beginsPattern"], "running k02_welcome_email")
+    assert re.match(when["endsPattern"], "● red    k02  ✗✗·  0/3  0.12 s")
+
+
+def test_the_editor_debugs_a_spec_and_the_running_app():
+    """By commands that there are, in the process that is debugged."""
+    spec, app = vscode("launch")["configurations"]
+
+    assert spec["module"] == "pytest"
+    assert app["module"] == "dojo.cli"
+    asked = parser().parse_args([word.replace("${file}", "k02") for word in app["args"]])
+    assert asked.no_reload is True
 
 
 def test_each_version_of_python_that_is_named_is_tried():

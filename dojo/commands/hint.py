@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from textwrap import fill
@@ -36,12 +37,15 @@ def run(asked: argparse.Namespace) -> int:
     """Show the hints that the command line asks for."""
     kata = asked_for(asked)
     count = len(kata.hints) if asked.all else min(seen(kata) + 1, len(kata.hints))
+    width = min(shutil.get_terminal_size().columns, WIDTH)
     for number, hint in enumerate(kata.hints[:count], 1):
         if number == count or asked.all:
             head = f"hint {number} of {len(kata.hints)}"
-            print(fill(f"{head}: {hint}", WIDTH, break_long_words=False, break_on_hyphens=False))
+            print(fill(f"{head}: {hint}", width, break_long_words=False, break_on_hyphens=False))
     if count < len(kata.hints):
         print(f"`dojo hint {kata.number}` shows the next one.")
+    else:
+        print(f"That was all; `dojo compare {kata.number} --spoil` shows the reference.")
     try:
         note(kata, count)
     except OSError as error:

@@ -105,7 +105,7 @@ def _refuse(what: str, error: type[OSError]) -> None:
     timeline = current_timeline()
     if timeline is not None:
         timeline.record("refused", what)
-    message = f"the dojo lets nothing out: {what} cannot be reached from a spec"
+    message = f"the dojo lets nothing out: {what} cannot be reached from here"
     raise error(socket.EAI_NONAME, message) if error is socket.gaierror else error(message)
 
 

@@ -27,7 +27,7 @@ from dojo.observers.paths import full_path, is_folder
 
 _real_open = io.open
 REFUSED = "dojo.refused"
-OUTSIDE = "the dojo lets nothing be written outside the working directory of a spec"
+OUTSIDE = "the dojo lets nothing be written outside the working directory"
 
 
 class Disk:

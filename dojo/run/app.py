@@ -10,7 +10,9 @@ import asyncio
 import atexit
 import contextlib
 import itertools
+import multiprocessing
 import os
+import shutil
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +42,7 @@ def make() -> App:
     settings = handed_over()
     streams.make_safe()
     os.chdir(settings.directory)
+    _end_with_the_supervisor(settings)
     frames.show_from(Path(settings.typed_in))
     timeline = LiveTimeline()
     atexit.register(
@@ -115,6 +118,21 @@ class _Broken:
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": self._why.encode()})
+
+
+def _end_with_the_supervisor(settings: Settings) -> None:
+    """End, and remove the folder, where the process that started this one was killed."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is None:
+        return
+
+    def wait() -> None:
+        supervisor.join()
+        if not settings.keep:
+            shutil.rmtree(settings.directory, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _until_shutdown(receive: Receive) -> Receive:

@@ -110,10 +110,11 @@ def run(asked: argparse.Namespace) -> int:
             url=f"http://{server.HOST}:{listening.getsockname()[1]}/docs",
             mail_port=mail_port,
             slow=dict(asked.slow),
-            fail=tuple(asked.fail),
+            fail=asked.fail,
             supervised=not asked.no_reload,
+            keep=asked.keep,
         )
-        _introduce(kata, settings, keep=asked.keep)
+        _introduce(kata, settings)
         settings.hand_over()
         before = Path.cwd()
         os.chdir(directory)
@@ -194,10 +195,10 @@ def _solution(kata: Kata, katas: dict[str, Kata], path: Path | None) -> Iterator
         yield file
 
 
-def _introduce(kata: Kata, settings: Settings, *, keep: bool) -> None:
+def _introduce(kata: Kata, settings: Settings) -> None:
     slow = [f"{name} takes {seconds:g} s" for name, seconds in settings.slow.items()]
     altered = ", ".join([*slow, *(f"{name} fails" for name in settings.fail)])
-    after = "is kept" if keep else "is removed at the end, --keep keeps it"
+    after = "stays" if settings.keep else "removed at the end, --keep keeps it"
     print(f"{kata.number}, {kata.title}: {shown(settings.file)}")
     print(f"  app       {settings.url}")
     print(f"  mail      localhost:{settings.mail_port}")

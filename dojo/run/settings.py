@@ -15,7 +15,8 @@ class Settings:
 
     `file` is the solution, `directory` the scratch folder that it runs in, and `typed_in` the
     folder that paths are shown from. `slow` says which stand-ins take how many seconds, and `fail`
-    which of them fail. A `supervised` server is started anew when the file is saved.
+    which of them fail. A `supervised` server is started anew when the file is saved. `keep` says
+    that the folder stays.
     """
 
     root: str
@@ -26,8 +27,9 @@ class Settings:
     url: str
     mail_port: int
     slow: dict[str, float] = field(default_factory=dict)
-    fail: tuple[str, ...] = ()
+    fail: list[str] = field(default_factory=list)
     supervised: bool = True
+    keep: bool = False
 
     def hand_over(self) -> None:
         """Have the processes that are started from now on know it."""

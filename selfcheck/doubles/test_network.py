@@ -12,7 +12,7 @@ from dojo.solutions import SolutionLoadError
 from selfcheck.worlds import answer, run_tasks
 
 pytestmark = pytest.mark.fast
-REFUSED = "the dojo lets nothing out: {} cannot be reached from a spec"
+REFUSED = "the dojo lets nothing out: {} cannot be reached from here"
 
 
 def resolve() -> None:

@@ -99,6 +99,13 @@ class Run:
         return self.process.wait(PATIENCE)
 
 
+def save(file: Path, text: str) -> None:
+    """Save a file as editors do: the new one is whole when it takes the name."""
+    whole = file.with_name("whole")
+    whole.write_text(text, encoding="utf-8")
+    whole.replace(file)
+
+
 @pytest.fixture
 def started() -> Iterator[list[Run]]:
     """The runs of a test, which are ended after it."""
@@ -130,37 +137,38 @@ def test_the_timeline_has_the_response_before_the_mail_and_nothing_is_left(start
 
 
 @posix
-def test_a_save_is_loaded_and_a_stand_in_fails_where_that_is_asked_for(started, tmp_path):
-    """Also a save of something that does not load; the server stays."""
-    file = tmp_path / "k02_welcome_email" / "app.py"
-    file.parent.mkdir()
-    shutil.copy(REFERENCE, file)
-    run = Run("k02", "--solutions", file, "--fail", "mail")
+def test_a_failure_after_the_response_is_shown_with_the_lines_of_the_solution(started):
+    """And not with those of the framework."""
+    run = Run("k02", "--solutions", REFERENCE, "--no-reload", "--fail", "mail")
     started.append(run)
 
     assert run.post("/register", ADA) == 200
     run.until("ConnectionRefusedError: the mail server is down")
     run.until("in send_email: with smtplib.SMTP(")
+    run.until("ConnectionRefusedError: the mail server is down")
 
-    file.write_text("def (", encoding="utf-8")
-    run.until("does not load: SyntaxError")
-    assert run.post("/register", ADA) == 503
-    text = REFERENCE.read_text(encoding="utf-8")
-    file.write_text(text.replace("/register", "/join"), encoding="utf-8")
-    run.until("loaded ")
-    assert run.post("/join", ADA) == 409, "the database is still the one of before"
-
+    assert run.kinds() == ["request", "commit", "response", "refused", "raised", "finished"]
     assert run.interrupt() == 0
-    assert not run.directory.exists()
+    assert not any("Traceback" in line or "starlette" in line for line in run.lines)
 
 
 @posix
-def test_a_task_that_hangs_does_not_keep_the_terminal_and_the_folder_can_be_kept(started):
-    """Ctrl-C is Ctrl-C."""
-    run = Run("k02", "--solutions", REFERENCE, "--keep", "--slow", "mail=600")
+def test_a_save_is_loaded_while_a_task_hangs_and_the_folder_can_be_kept(started, tmp_path):
+    """Also a save of something that does not load; the server and the database stay."""
+    file = tmp_path / "k02_welcome_email" / "app.py"
+    file.parent.mkdir()
+    shutil.copy(REFERENCE, file)
+    run = Run("k02", "--solutions", file, "--slow", "mail=600", "--keep")
     started.append(run)
+    assert run.post("/register", ADA) == 200
 
-    run.post("/register", ADA)
+    save(file, "def (")
+    run.until("does not load: SyntaxError")
+    assert run.post("/register", ADA) == 503
+    text = REFERENCE.read_text(encoding="utf-8")
+    save(file, text.replace("/register", "/join"))
+    run.until("loaded ")
+    assert run.post("/join", ADA) == 409
 
     assert run.interrupt() == 0
     assert (run.directory / "shop.db").is_file()
@@ -242,6 +250,8 @@ async def test_a_slow_stand_in_lets_the_time_limit_of_its_caller_run_out():
         "https://ai-api.example.com/process",
         extensions={"timeout": {"read": 0.001}, AWAITED: True},
     )
+    reply = stand_ins.reply_to(request)
+    assert not isinstance(reply, httpx.Response)
     with pytest.raises(httpx.ReadTimeout):
-        await stand_ins.reply_to(request)
+        await reply
     assert called(stand_ins, "https://warehouse.example.com/orders").status_code == 200
