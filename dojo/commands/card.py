@@ -17,7 +17,7 @@ def add_to(commands: Any) -> None:
         "card",
         run,
         "the card of a kata: its story and its contract",
-        "Show the card of a kata. `dojo card k02 | less -R` shows it page by page.",
+        "Show the card of a kata. `dojo card k02 | less` shows it page by page.",
         kata="1",
     )
 

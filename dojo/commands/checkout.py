@@ -13,6 +13,9 @@ from dojo.catalogue import CatalogueError, Kata, KataNotFoundError, find, read_c
 
 DONE, NOT_YET, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 ROOT = Path(__file__).resolve().parents[2]
+EXIT_CODES = (
+    "exit codes: 0 done; 2 wrong usage; 3 a file cannot be read or written; 130 interrupted."
+)
 KATA = "number, name, or a part of the name: k03, 3, order_checkout, checkout"
 
 
@@ -31,7 +34,7 @@ def add_command(
     `kata` is how often it takes a KATA: never, `?` or once (`1`).
     """
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary, description=description
+        name, help=summary, description=description, epilog=EXIT_CODES
     )
     if kata:
         add_kata(parser, optional=kata == "?")

@@ -11,6 +11,7 @@ from dojo import progress
 from dojo.catalogue import Kata
 from dojo.commands.checkout import (
     DONE,
+    EXIT_CODES,
     NOT_YET,
     CommandError,
     add_command,
@@ -30,6 +31,7 @@ def add_to(commands: Any) -> None:
         "Show how your app.py and the reference solution differ, once the last run was green.",
         kata="1",
     )
+    compare.epilog = EXIT_CODES.replace("2 wrong", "1 not green yet; 2 wrong")
     compare.add_argument("--spoil", action="store_true", help="also when it is not green yet")
 
 

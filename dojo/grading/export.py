@@ -201,7 +201,7 @@ def _check_stubs(katas: Sequence[Kata]) -> None:
     ]
     if touched:
         raise UsageError(
-            f"not the original stub any more: {', '.join(touched)}. Restore it with `git checkout` "
+            f"not the original stub any more: {', '.join(touched)}. Restore it with `dojo reset` "
             "or use --as-it-is to export it as it is"
         )
 

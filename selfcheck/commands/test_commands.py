@@ -133,6 +133,15 @@ def test_hints_come_one_at_a_time_and_the_last_one_stays(kata, capsys):
         assert ("shows the next one" in said) == (number < 3)
 
 
+@pytest.mark.parametrize(
+    "file", ["katas/k02_welcome_email/app.py", "tests/test_k02_welcome_email.py"]
+)
+def test_a_file_stands_for_its_kata(kata, file, capsys):
+    """An editor knows which file is open."""
+    assert dojo(["hint", str(kata.root / file)]) == 0
+    assert kata.hints[0][:20] in capsys.readouterr().out
+
+
 def test_all_hints_are_shown_at_once_where_that_is_asked_for(kata, capsys):
     """For those who teach."""
     assert dojo(["hint", "k02", "--all"]) == 0

@@ -25,7 +25,6 @@ from dojo.run import server
 from dojo.run.stand_ins import StandIns
 from selfcheck.projects import ROOT
 
-pytestmark = pytest.mark.fast
 PATIENCE = 60.0
 REFERENCE = ROOT / "solutions" / "k02_welcome_email" / "app.py"
 ADA = {"name": "Ada", "email": "ada@example.com"}
@@ -119,6 +118,7 @@ def started() -> Iterator[list[Run]]:
 
 
 @posix
+@pytest.mark.fast
 def test_the_timeline_has_the_response_before_the_mail_and_nothing_is_left(started):
     """What the katas are about, seen for real."""
     run = Run("k02", "--solutions", REFERENCE, "--no-reload", "--slow", "mail=0.3")
@@ -174,6 +174,7 @@ def test_a_save_is_loaded_while_a_task_hangs_and_the_folder_can_be_kept(started,
     assert (run.directory / "shop.db").is_file()
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("option", ["--port", "--mail-port"])
 def test_a_port_in_use_is_told_with_the_option_that_changes_it(option, capsys):
     """A server of yesterday may still run."""
@@ -229,6 +230,7 @@ def called(stand_ins: StandIns, url: str, read: float | None = None) -> httpx.Re
     return response
 
 
+@pytest.mark.fast
 def test_a_stand_in_replies_by_its_name():
     """What no card names is a callback."""
     stand_ins = StandIns({}, ("warehouse",))
