@@ -42,15 +42,16 @@ def run(asked: argparse.Namespace) -> int:
         if number == count or asked.all:
             head = f"hint {number} of {len(kata.hints)}"
             print(fill(f"{head}: {hint}", width, break_long_words=False, break_on_hyphens=False))
-    if count < len(kata.hints):
-        print(f"`dojo hint {kata.number}` shows the next one.")
-    else:
-        print(f"That was all; `dojo compare {kata.number} --spoil` shows the reference.")
     try:
         note(kata, count)
     except OSError as error:
         why = error.strerror or error
         print(f"dojo hint: not noted ({why}): --all shows the others", file=sys.stderr)
+        return DONE
+    if count < len(kata.hints):
+        print(f"`dojo hint {kata.number}` shows the next one.")
+    else:
+        print(f"That was all; `dojo compare {kata.number} --spoil` shows the reference.")
     return DONE
 
 
