@@ -26,8 +26,8 @@ class Standing:
 
     @property
     def done(self) -> bool:
-        """Whether all specs were green."""
-        return self.run is not None and self.run.done
+        """Whether all specs were green, and the file was not reset since."""
+        return self.run is not None and self.run.done and not self.untouched
 
     @property
     def begun(self) -> bool:

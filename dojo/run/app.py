@@ -45,16 +45,15 @@ def make() -> App:
     _end_with_the_supervisor(settings)
     frames.show_from(Path(settings.typed_in))
     timeline = LiveTimeline()
-    atexit.register(
-        _until_the_end.close
-    )  # or Python would end what is in it when it has no modules left
+    # Else Python would undo it only when it has no modules left.
+    atexit.register(_until_the_end.close)
     _observe(settings, timeline)
     kata = read_catalogue(Path(settings.root))[settings.kata]
     file = Path(settings.file)
     try:
         module = _until_the_end.enter_context(loaded(kata, file))
     except SolutionLoadError as error:
-        print(f"{error}\n  Save it again when it is mended.", flush=True)
+        print(f"{error}\n  Save it again when it is fixed.", flush=True)
         return _Broken(str(error))
     print(f"{datetime.now():%H:%M:%S} loaded {frames.shown(file)}: {settings.url}", flush=True)
     return _Recorded(module.app, timeline, supervised=settings.supervised)

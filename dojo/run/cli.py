@@ -20,10 +20,8 @@ from dojo.commands.checkout import (
     all_katas,
     shown,
 )
-from dojo.run.settings import Settings
+from dojo.run.settings import NAMES, Settings
 
-# As in `dojo.run.stand_ins`, which takes half a second to import.
-NAMES = ("mail", "ai", "warehouse", "callbacks")
 PORT, MAIL_PORT = 8000, 2525
 EXAMPLES = """\
 `/docs` on the server has a button "Try it out" for each route. The timeline shows the request, the
@@ -183,7 +181,10 @@ def _solution(kata: Kata, katas: dict[str, Kata], path: Path | None) -> Iterator
 
     with tempfile.TemporaryDirectory(prefix="dojo-mistake-") as folder:
         try:
-            file = find_solutions(path, katas).file(kata)
+            found = find_solutions(path, katas)
+            if found.kata not in (kata, None):
+                raise CommandError(f"{shown(path)} is of {found.kata.number}, not {kata.number}")
+            file = found.file(kata)
             if file.suffix == mistakes.SUFFIX:
                 text = mistakes.patched(file, kata.root / "solutions" / kata.name)
                 file = Path(folder).resolve() / f"{file.stem}.py"

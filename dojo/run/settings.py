@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass, field
 
 VARIABLE = "DOJO_RUN"
+# The services that have a stand-in.
+NAMES = ("mail", "ai", "warehouse", "callbacks")
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,16 @@ from dojo.harness.current import current_timeline
 from dojo.harness.frames import places_here
 from dojo.harness.timeline import MADE
 from dojo.run.live import LiveTimeline
+from dojo.run.settings import NAMES
 
-# By the host that the cards name; a callback is whatever else a solution calls.
-HOSTS = {"ai-api.example.com": "ai", "warehouse.example.com": "warehouse"}
-CALLBACKS = "callbacks"
+# By the hosts that the cards name; a callback is whatever else a solution calls.
+MAIL, AI, WAREHOUSE, CALLBACKS = NAMES
+HOSTS = {"ai-api.example.com": AI, "warehouse.example.com": WAREHOUSE}
 REPLIES: dict[str, dict[str, object]] = {
-    "ai": {"label": "cat", "summary": "In short: all is well."},
-    "warehouse": {"accepted": True},
+    AI: {"label": "cat", "summary": "In short: all is well."},
+    WAREHOUSE: {"accepted": True},
     CALLBACKS: {},
 }
-MAIL = "mail"
-NAMES = (MAIL, *REPLIES)
 FAILURE = 503
 LINES = 8
 

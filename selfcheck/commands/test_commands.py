@@ -79,8 +79,10 @@ def test_a_kata_that_was_reset_is_grey(ran, capsys):
     ran(NOTES, "green", 10, 0)
 
     dojo(["status"])
+    said = capsys.readouterr().out
 
-    assert capsys.readouterr().out.split()[:3] == ["●", "grey", "k01"]
+    assert said.split()[:3] == ["●", "grey", "k01"]
+    assert "0 of 3 katas green" in said
 
 
 def test_damaged_progress_is_no_reason_to_stop(checkout, capsys):

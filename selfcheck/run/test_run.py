@@ -219,6 +219,14 @@ def test_solutions_that_are_not_there_are_told(tmp_path, capsys):
     assert "no solutions in" in capsys.readouterr().err
 
 
+def test_a_solution_of_another_kata_is_refused(capsys):
+    """Nothing else is run in its place."""
+    other = ROOT / "solutions" / "k01_notification_log" / "app.py"
+
+    assert dojo(["run", "k02", "--solutions", str(other), "--port", "0", "--mail-port", "0"]) == 2
+    assert "is of k01, not k02" in capsys.readouterr().err
+
+
 # ----- the stand-ins
 
 
