@@ -12,6 +12,7 @@ import respx
 from respx.mocks import HTTPCoreMocker
 
 from dojo.doubles.calls import Call
+from dojo.doubles.under_way import CallsUnderWay
 from dojo.harness.current import current_exchange, current_timeline
 from dojo.harness.frames import places_here
 from dojo.harness.holds import Hold, turns
@@ -108,8 +109,13 @@ class Service:
         self._hold = Hold(f"the call {self.method} {self.url}", limit)
         return self._hold
 
-    def reply_to(self, request: httpx.Request) -> httpx.Response | Awaitable[httpx.Response]:
-        """Note a call, and reply to it; an awaitable where the caller awaits the reply."""
+    def reply_to(
+        self, request: httpx.Request, each: CallsUnderWay | None = None
+    ) -> httpx.Response | Awaitable[httpx.Response]:
+        """Note a call, and reply to it; an awaitable where the caller awaits the reply.
+
+        `each` holds the calls of all services.
+        """
         awaited = bool(request.extensions.get(AWAITED))
         reply = self.replies[min(len(self.calls), len(self.replies) - 1)]
         state = current_exchange()
@@ -131,15 +137,18 @@ class Service:
                 blocking=not awaited,
                 places=places_here(),
             )
+        hold = each.arrive(request.method, str(request.url)) if each else self._hold
         if awaited:
-            return self._reply_later(request, reply)
-        if self._hold is not None:
-            self._hold.stop_here()
+            return self._reply_later(request, reply, hold)
+        if hold is not None:
+            hold.stop_here()
         return self._reply(request, reply)
 
-    async def _reply_later(self, request: httpx.Request, reply: Reply) -> httpx.Response:
-        if self._hold is not None:
-            await self._hold.stop_here_async()
+    async def _reply_later(
+        self, request: httpx.Request, reply: Reply, hold: Hold | None
+    ) -> httpx.Response:
+        if hold is not None:
+            await hold.stop_here_async()
         if _would_wait_for_ever(request, reply):
             let_time_limits_run_out()
         await turns()
@@ -194,6 +203,8 @@ def _named(reply: Reply) -> str:
         if isinstance(made.stream, _Broken):
             return f"{made.status_code}, cut off in its body: {MADE}"
         return _status_named(made.status_code)
+    if not isinstance(made, httpx.TransportError):
+        return f"{type(made).__name__}: {MADE}"
     told = "no response in time" if _limit_of(reply) == "read" else _TOLD.get(type(made))
     return f"{told or 'not reachable'}: {MADE}"
 
@@ -218,11 +229,13 @@ class Services:
     """
 
     __slots__ = (
+        "_each",
         "_routes",
         "refused",
     )
 
     def __init__(self) -> None:
+        self._each: CallsUnderWay | None = None
         self._routes: list[Service] = []
         self.refused: list[str] = []
 
@@ -232,11 +245,16 @@ class Services:
         self._routes.append(service)
         return service
 
+    def hold_each(self) -> CallsUnderWay:
+        """Hold each call from now on, whichever service it is for, with a hold of its own."""
+        self._each = CallsUnderWay()
+        return self._each
+
     def reply_to(self, request: httpx.Request) -> httpx.Response | Awaitable[httpx.Response]:
         """Have the service reply that a request is meant for; refuse what no service expects."""
         for service in self._routes:
             if (service.method, service.url) == (request.method, str(request.url)):
-                return service.reply_to(request)
+                return service.reply_to(request, self._each)
         what = f"{request.method} {request.url}"
         self.refused.append(what)
         timeline = current_timeline()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio.to_thread
 import httpx
 
 from dojo.harness import spawned
@@ -50,6 +51,8 @@ class Client:
         *,
         stop_at_response: bool = False,
         crashes: bool = False,
+        pieces: Sequence[bytes] | None = None,
+        leaves_after: int = 0,
         **content: Any,
     ) -> Exchange:
         """Start an exchange, and do not wait for it.
@@ -60,10 +63,17 @@ class Client:
             stop_at_response: Whether it stops at its response, until `release`, `until_finished`,
                 `finish` or `finish_what_can`.
             crashes: Whether the app may raise.
+            pieces: The body in several pieces, each of which the app gets by itself.
+            leaves_after: The number of pieces of the response after which the client goes away;
+                with 0 it stays.
             content: What `httpx.Request` takes: `json`, `params`, `data`, `files`, `headers`.
         """
+        if pieces is not None:
+            content["content"] = b"".join(pieces)
         request = httpx.Request(method, f"http://testserver{url}", **content)
-        exchange = Exchange(self, request, crashes=crashes)
+        exchange = Exchange(
+            self, request, crashes=crashes, pieces=pieces, leaves_after=leaves_after
+        )
         self.exchanges.append(exchange)
         exchange.start(stop_at_response=stop_at_response)
         return exchange
@@ -136,6 +146,13 @@ class Client:
             left = under_way()
         if left:
             self._patience = PATIENCE / 10
+
+    def limit_worker_threads(self, number: int) -> None:
+        """Have the server run plain functions in at most so many worker threads at a time.
+
+        Usually there are 40. Each event loop has a limit of its own, so it ends with the spec.
+        """
+        anyio.to_thread.current_default_thread_limiter().total_tokens = number
 
     async def give_turns(self) -> None:
         """Let everything that does not wait for anything do what it is about to do."""

@@ -10,6 +10,8 @@ started by itself run, so that a race is lost where a spec looks.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -18,7 +20,7 @@ import httpx
 from dojo.harness import spawned
 from dojo.harness.asgi import App, Message, Scope, record_exchange
 from dojo.harness.current import ExchangeState
-from dojo.harness.holds import SECONDS, held, standing, until
+from dojo.harness.holds import SECONDS, held, standing, turns, until
 from dojo.harness.response import Response
 from dojo.harness.running import where_it_is
 from dojo.harness.time_limit import DidNotEndError
@@ -37,19 +39,30 @@ class Exchange:
         "_crashes",
         "_go_on",
         "_headers",
+        "_leaves_after",
         "_left_behind",
+        "_pieces",
         "_request",
         "_response",
-        "_started",
         "_status",
         "_task",
+        "gone",
         "raised",
         "state",
     )
 
-    def __init__(self, client: Client, request: httpx.Request, *, crashes: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        request: httpx.Request,
+        *,
+        crashes: bool,
+        pieces: Iterable[bytes] | None = None,
+        leaves_after: int = 0,
+    ) -> None:
         self.state = ExchangeState(next(client.numbers))
         self.raised: BaseException | None = None
+        self.gone = False
         self._status = 0
         self._headers = httpx.Headers()
         self._body = b""
@@ -58,7 +71,8 @@ class Exchange:
         self._client = client
         self._request = request
         self._crashes = crashes
-        self._started = False
+        self._pieces = deque([request.read()] if pieces is None else pieces)
+        self._leaves_after = leaves_after
         self._complete = asyncio.Event()
         self._go_on = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -95,7 +109,7 @@ class Exchange:
 
     @property
     def responded(self) -> bool:
-        """Whether the app has handed the last byte of the body to `send`."""
+        """Whether the app has handed the last byte of the body to `send`, or the client is gone."""
         return self.state.responded
 
     @property
@@ -267,17 +281,15 @@ class Exchange:
         }
 
     async def _receive(self) -> Message:
-        if not self._started and not self._complete.is_set():
-            self._started = True
-            return {
-                "type": "http.request",
-                "body": self._request.read(),
-                "more_body": False,
-            }
+        if self._pieces and not self._complete.is_set():
+            body = self._pieces.popleft()
+            return {"type": "http.request", "body": body, "more_body": bool(self._pieces)}
         await self._complete.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
+        if self.gone:
+            return  # as a server does: nobody is there to get it
         if self._complete.is_set():
             raise RuntimeError(f"{message['type']} was sent after the response was complete")
         if message["type"] == "http.response.start":
@@ -296,6 +308,18 @@ class Exchange:
             await spawned.settle(self.state)
         if last:
             self._complete.set()
+            return
+        self._leaves_after -= 1
+        if self._leaves_after == 0:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Have the client go away: it gets nothing more, and the app is told by `receive`."""
+        self.gone = True
+        self._client.timeline.record("gone", f"the client of {self._name}")
+        self.state.responded = True
+        self._complete.set()
+        await turns()
 
 
 class NoResponseError(AssertionError):

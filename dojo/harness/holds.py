@@ -171,7 +171,7 @@ class Hold:
 
         Raises `AssertionError` if they do not.
         """
-        await until(lambda: self.reached >= count or self.on_loop or _all_quiet())
+        await until(lambda: self.reached >= count or self.on_loop or all_quiet())
         if self.on_loop:
             raise AssertionError(
                 f"{self.what} was on the event loop's thread, where every other request has "
@@ -182,7 +182,7 @@ class Hold:
             raise NotReachedError(self._why_not_reached(count))
 
     def _why_not_reached(self, count: int) -> str:
-        end = "every request had finished" if _all_quiet() else f"{SECONDS:g} s had passed"
+        end = "every request had finished" if all_quiet() else f"{SECONDS:g} s had passed"
         if not self.reached:
             return f"{self.what} never began: {end} without it"
         return f"{self.what} began {self.reached} times, and not {count} times, before {end}"
@@ -194,30 +194,31 @@ class Hold:
             self.origin = self.origin or started or origin.get()
             timeline.record("held", self.what, by=state)
         if state is not None:
-            _holding[state.number] = self
+            _holding.setdefault(state.number, []).append(self)
 
     def _overdue(self, released: bool) -> None:
         self.overdue = self.overdue or not released
 
 
-def _all_quiet() -> bool:
+def all_quiet() -> bool:
     """Whether every exchange that began has finished, so that nothing more can come."""
     timeline = current_timeline()
     return timeline is not None and timeline.under_way == 0
 
 
 _all: list[Hold] = []
-_holding: dict[int, Hold] = {}
+_holding: dict[int, list[Hold]] = {}
 _waiting: dict[int, Hold] = {}
 _lock = threading.Lock()
 _freed = 0
 
 
 def held(number: int) -> Hold | None:
-    """The hold at which exchange `number` has arrived and that is not released yet."""
-    hold = _holding.get(number)
-    if hold is None or hold.released:
-        hold = _waiting.get(number)
+    """The hold at which exchange `number` has arrived last and that is not released yet."""
+    reached = [hold for hold in _holding.get(number, ()) if not hold.released]
+    if reached:
+        return reached[-1]
+    hold = _waiting.get(number)
     return None if hold is None or hold.released else hold
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from dojo.harness import holds
 from dojo.harness.current import current_exchange, current_timeline
+from dojo.harness.timeline import MADE
 from dojo.observers.sql import Step, current_database
 from dojo.observers.statements import Authorizer, NoValues, statements_of
 
@@ -109,7 +110,10 @@ class ObservedConnection(sqlite3.Connection):
         self._before(step)
         try:
             result = self._patiently(execute)
-        except BaseException:
+        except BaseException as error:
+            timeline = current_timeline()
+            if timeline is not None and MADE in str(error):
+                timeline.record("fault", f"{step.what}: {MADE}", blocking=True)
             if not self.in_transaction:
                 self._ended()
             raise

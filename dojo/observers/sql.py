@@ -38,6 +38,13 @@ class Step:
     pragma: str = ""
 
     @property
+    def what(self) -> str:
+        """What it does, in words."""
+        if self.written:
+            return f"change of {', '.join(self.written)}"
+        return f"query of {', '.join(sorted(self.queried))}"
+
+    @property
     def queried(self) -> set[str]:
         """The tables that it reads and does not change."""
         return self.read.difference(self.written)
@@ -123,8 +130,32 @@ class Database:
         error = error or sqlite3.OperationalError("disk I/O error (made by this spec)")
         self._failures.append((_from_number(after, _queries(table)), error))
 
+    def fail_changes(self, table: str, error: Exception | None = None, *, after: int = 0) -> None:
+        """From now on what inserts, updates or deletes in `table` fails, but for the first `after`.
+
+        With an error of the database, or `error`.
+        """
+        error = error or sqlite3.OperationalError("disk I/O error (made by this spec)")
+        self._failures.append((_from_number(after, _changes(table)), error))
+
+    def refuse_rows(self, table: str, when: str) -> None:
+        """From now on no row is inserted into `table` for which `when` is so, however it comes.
+
+        `when` is SQL about the row `NEW`: `NEW.kind = 'points'`. A trigger of SQLite's sees to it,
+        so it is the same for a statement with many rows.
+        """
+        connection = sqlite3.connect(self.file)
+        try:
+            connection.execute(
+                f"CREATE TRIGGER refused_{table} BEFORE INSERT ON {table} WHEN {when} "
+                f"BEGIN SELECT RAISE(ABORT, 'no such row: {MADE}'); END"
+            )
+            connection.commit()
+        finally:
+            connection.close()
+
     def heal(self) -> None:
-        """From now on nothing fails any more."""
+        """From now on nothing fails any more, but for the rows that a table refuses."""
         self._failures.clear()
 
     def stop(self, step: Step) -> None:
@@ -141,8 +172,7 @@ class Database:
         timeline = current_timeline()
         for error in errors:
             if timeline is not None:
-                tables = ", ".join(sorted(step.queried))
-                timeline.record("fault", f"query of {tables}: {MADE}", blocking=True)
+                timeline.record("fault", f"{step.what}: {MADE}", blocking=True)
             raise error
 
     def _hold(self, what: str, held: Callable[[Step], bool], limit: int) -> Hold:

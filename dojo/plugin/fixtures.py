@@ -15,8 +15,10 @@ from dojo.doubles import mail
 from dojo.doubles.clock import Clock, Zone, frozen_clock
 from dojo.doubles.http import Services
 from dojo.doubles.mail import MailServer
+from dojo.harness import given as given_functions
 from dojo.harness.client import Client
 from dojo.harness.environment import Environment, client_of, environment_in, loaded
+from dojo.harness.given import Given
 from dojo.harness.lifespan import running
 from dojo.harness.lines import Lines, traced
 from dojo.harness.steps import Steps
@@ -70,7 +72,11 @@ class Restart:
         self._running = running
 
     async def client(self) -> Client:
-        """A client of the app as it is after a restart."""
+        """A client of the app as it is after a restart, with its start-up complete.
+
+        The first process has died: what stopped at its response stays so.
+        """
+        self._first.timeline.record("restart", "the process died, and another one starts up")
         module = self._running.enter_context(loaded(self._kata, self._file))
         again = Client(module.app, self._first.timeline)
         again.numbers, again.exchanges = self._first.numbers, self._first.exchanges
@@ -84,6 +90,13 @@ async def restart(request: pytest.FixtureRequest, client: Client) -> AsyncIterat
     kata = request.node.stash[KATA]
     async with AsyncExitStack() as stack:
         yield Restart(client, kata, request.config.stash[SOLUTIONS].file(kata), stack)
+
+
+@pytest.fixture
+def given(kata: ModuleType) -> Iterator[Given]:
+    """The functions that the stub gives."""
+    yield Given(kata)
+    given_functions.forget()
 
 
 @pytest.fixture

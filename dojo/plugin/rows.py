@@ -15,7 +15,17 @@ DETAIL = 300
 ALIKE = 3
 LOOP = 6
 MOST = 5_000
-SILENT = ("request", "response", "finished", "raised", "log", "held", "released")
+SILENT = (
+    "request",
+    "response",
+    "finished",
+    "raised",
+    "log",
+    "held",
+    "released",
+    "gone",
+    "restart",
+)
 
 Story = tuple[tuple[str, str, bool, bool], ...]
 

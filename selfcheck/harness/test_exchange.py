@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from dojo.harness.environment import client_of
 from dojo.harness.exchange import NoResponseError
+from dojo.harness.holds import turns, until
 from selfcheck.worlds import app_with, http_only
 
 pytestmark = pytest.mark.fast
@@ -525,3 +526,67 @@ async def test_what_a_block_begins_has_finished_after_it(environment):
                 assert (first.finished, second.responded) == (False, True)
 
         assert (first.finished, second.finished) == (True, True)
+
+
+async def test_a_body_comes_in_pieces(environment):
+    """As a server hands it over: each piece by itself, an empty one too."""
+    seen = []
+
+    async def endpoint(request: Request) -> None:
+        async for piece in request.stream():
+            seen.append(piece)
+
+    async with client_of(app_with(endpoint), environment) as client:
+        await client.post("/", pieces=[b"one", b"", b"two"])
+
+    assert seen == [b"one", b"two", b""], "Starlette leaves an empty one out, and adds its own"
+
+
+@pytest.mark.parametrize("leaves_after", [1, 2])
+async def test_a_client_that_goes_away_gets_nothing_more(environment, leaves_after):
+    """The app is told by `receive`, and what it sends is dropped; its tasks run."""
+
+    async def pieces():
+        for _ in range(1_000):
+            yield b"piece"
+
+    async def endpoint():
+        return StreamingResponse(pieces(), background=BackgroundTask(touch))
+
+    async with client_of(app_with(endpoint), environment) as client:
+        response = await client.post("/", leaves_after=leaves_after)
+
+    assert (response.exchange.gone, response.exchange.raised) == (True, None)
+    assert response.content == b"piece" * leaves_after
+    assert environment.disk.files() == ["seen.txt"]
+    assert environment.timeline.order("gone", "response", "write") == ["gone", "write"]
+
+
+async def test_a_client_that_stays_is_not_gone(environment):
+    """A response of one piece cannot be left half-way."""
+    async with client_of(app_with(lambda: {"ok": True}), environment) as client:
+        response = await client.post("/", leaves_after=1)
+
+    assert not response.exchange.gone
+    assert environment.timeline.order("gone", "response") == ["response"]
+
+
+async def test_a_server_may_have_one_worker_thread(environment):
+    """What holds it keeps every plain function waiting."""
+    entered, let_go = threading.Event(), threading.Event()
+
+    def endpoint() -> None:
+        entered.set()
+        let_go.wait(5)
+
+    async with client_of(app_with(endpoint), environment) as client:
+        client.limit_worker_threads(1)
+        first = client.begin("POST", "/")
+        await until(entered.is_set)
+        entered.clear()
+        second = client.begin("POST", "/")
+        await turns()
+        assert not entered.is_set()
+        let_go.set()
+        await client.finish([first, second])
+        assert entered.is_set()

@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+import traceback
 
 import pytest
 
@@ -143,3 +144,85 @@ async def test_an_answer_may_configure_logging(environment, config, time):
     await run_tasks(environment, lambda: logging.getLogger("kata").warning("heard"))
 
     assert environment.logs.failures == ["heard"]
+
+
+async def test_the_attributes_of_records_are_collected(environment):
+    """As a handler of the logger sees them, with the exchange; the level is seen to."""
+    logger = logging.getLogger("kata")
+
+    def work() -> None:
+        logger.info("one", extra={"request_id": "a"})
+        logger.debug("too low")
+        logger.warning("two")
+
+    seen = environment.logs.collect("request_id")
+    exchange = await run_tasks(environment, work)
+    logger.info("three", extra={"request_id": "b"})
+
+    assert [(record.exchange, record.text, record.value) for record in seen] == [
+        (exchange.number, "one", "a"),
+        (exchange.number, "two", None),
+        (None, "three", "b"),
+    ]
+
+
+def a_filter() -> None:
+    logging.getLogger("kata").addFilter(lambda record: True)
+
+
+def a_handler() -> None:
+    logging.getLogger("kata").addHandler(logging.NullHandler())
+
+
+def a_factory() -> None:
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(lambda *args, **options: before(*args, **options))
+
+
+def a_filter_at_the_root() -> None:
+    logging.root.addFilter(lambda record: True)
+
+
+@pytest.mark.parametrize("pile", [a_filter, a_handler, a_factory, a_filter_at_the_root])
+async def test_what_piles_up_has_weight(environment, pile):
+    """And what does not, has none."""
+    environment.logs.collect("request_id")
+    before = environment.logs.weight()
+    assert environment.logs.weight() == before
+    pile()
+    once = environment.logs.weight()
+    pile()
+
+    assert before < once < environment.logs.weight()
+
+
+def test_filters_and_the_factory_are_put_back(tmp_path, logger):
+    """A factory of one solution must not make the records of the next."""
+    factory, kind = logging.getLogRecordFactory(), logging.getLoggerClass()
+
+    with environment_in(tmp_path):
+        a_factory()
+        logging.setLoggerClass(type("Own", (logging.Logger,), {}))
+        logger.addFilter(lambda record: False)
+
+    assert (logging.getLogRecordFactory(), logging.getLoggerClass()) == (factory, kind)
+    assert logger.filters == []
+
+
+async def test_tracebacks_are_heard_at_error_and_above(environment):
+    """However they come into the log."""
+    logger = logging.getLogger("kata")
+
+    def work() -> None:
+        try:
+            raise KeyError("tea")
+        except KeyError:
+            logger.exception("it failed")
+            logger.warning("it failed", exc_info=True)
+            logger.error("it failed")
+            logger.error(traceback.format_exc())
+
+    await run_tasks(environment, work)
+
+    last = [text.splitlines()[-1] for text in environment.logs.tracebacks]
+    assert last == ["KeyError: 'tea'"] * 2

@@ -459,3 +459,37 @@ async def test_only_the_queries_from_a_number_on_fail(environment, engine):
 
     assert "made by this spec" in str(exchange.raised)
     assert environment.timeline.of("query") == ["users", "users"]
+
+
+async def test_changes_fail_and_queries_pass(environment, engine):
+    """With an error of the database, or the one that is given; and a change can be let through."""
+    environment.database.fail_changes("users", KeyError("made by hand"), after=2)
+    environment.database.fail_changes("users", after=1)
+    exchanges = [await run_tasks(environment, add_ada(engine)) for _ in range(3)]
+    reading = await run_tasks(environment, read(engine))
+
+    assert [type(exchange.raised) for exchange in exchanges] == [
+        type(None),
+        OperationalError,
+        KeyError,
+    ]
+    assert reading.raised is None
+    assert [event.was_made for event in environment.timeline if event.kind == "fault"] == [True] * 2
+    assert users(environment) == ["ada"]
+
+
+@pytest.mark.parametrize("do", [core, raw])
+async def test_a_table_refuses_rows(environment, engine, do):
+    """Also one of many in a statement, and nothing else."""
+    environment.database.refuse_rows("users", when="NEW.name = 'eve'")
+
+    def add() -> None:
+        do(engine, "INSERT INTO users (name) VALUES ('bob'), ('eve')")
+
+    refused = await run_tasks(environment, add)
+    accepted = await run_tasks(environment, add_ada(engine))
+
+    assert refused.raised is not None
+    assert accepted.raised is None
+    assert users(environment) == ["ada"]
+    assert [event.was_made for event in environment.timeline if event.kind == "fault"] == [True]

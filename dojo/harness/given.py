@@ -1,0 +1,88 @@
+"""The functions that a stub gives: a spec can hold them, or have them fail, whoever calls them.
+
+A solution may keep such a function wherever it likes: in a partial, in a default, in a task. So it
+is not the name that is changed, but the function's own code.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+from dojo.harness.holds import Hold
+
+_replacements: dict[int, Callable[..., Any]] = {}
+_numbers = itertools.count(1)
+
+
+class Given:
+    """The functions that the stub of a kata gives."""
+
+    __slots__ = ("_kata",)
+
+    def __init__(self, kata: ModuleType) -> None:
+        self._kata = kata
+
+    def hold(self, name: str, limit: int = 1) -> Hold:
+        """Hold the next `limit` calls of a function, before it does anything."""
+        hold = Hold(f"the call of {name}", limit)
+        original = self._copy(name)
+
+        def held(*args: Any, **options: Any) -> Any:
+            hold.stop_here()
+            return original(*args, **options)
+
+        self.replace(name, held)
+        return hold
+
+    def replace(self, name: str, replacement: Callable[..., Any]) -> None:
+        """Have each call of a function, from now on, call `replacement` instead."""
+        number = next(_numbers)
+        _replacements[number] = replacement
+        source = (
+            f"def {name}(*args, **options):\n"
+            f"    from {__name__} import called\n"
+            f"    return called({number}, args, options)\n"
+        )
+        made: dict[str, Any] = {}
+        exec(compile(source, __file__, "exec"), made)
+        function = self._function(name)
+        before = function.__code__
+        function.__code__ = made[name].__code__.replace(
+            co_filename=before.co_filename, co_firstlineno=before.co_firstlineno
+        )
+        # What was left out is for `replacement` to fill in.
+        function.__defaults__ = function.__kwdefaults__ = None
+
+    def _copy(self, name: str) -> Callable[..., Any]:
+        """The function as it is now, under the same name."""
+        function = self._function(name)
+        copy = FunctionType(
+            function.__code__,
+            function.__globals__,
+            name,
+            function.__defaults__,
+            function.__closure__,
+        )
+        copy.__kwdefaults__ = function.__kwdefaults__
+        return copy
+
+    def _function(self, name: str) -> FunctionType:
+        function = getattr(self._kata, name, None)
+        if not isinstance(function, FunctionType):
+            raise AssertionError(
+                f"the stub gives the function `{name}`, and the solution has none: put it back"
+            )
+        return function
+
+
+def forget() -> None:
+    """Forget what takes the place of functions, at the end of a spec."""
+    _replacements.clear()
+
+
+def called(number: int, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Call what takes the place of a function."""
+    return _replacements[number](*args, **options)
