@@ -95,6 +95,10 @@ REQUESTS = {
         Request("POST", "/summary/refresh"),
         Request("GET", "/summary"),
     ],
+    "k10_keep_going": [
+        posted("/orders", email="ada@example.com", total_cents=1250),
+        posted("/orders", email="not an address", total_cents=1250),
+    ],
 }
 
 
