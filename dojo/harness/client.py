@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -153,6 +153,10 @@ class Client:
         Usually there are 40. Each event loop has a limit of its own, so it ends with the spec.
         """
         anyio.to_thread.current_default_thread_limiter().total_tokens = number
+
+    async def until(self, condition: Callable[[], bool]) -> bool:
+        """Wait until something is so, at most 2 s of real time; whether it is."""
+        return await until(condition)
 
     async def give_turns(self) -> None:
         """Let everything that does not wait for anything do what it is about to do."""

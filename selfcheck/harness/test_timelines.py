@@ -99,6 +99,10 @@ REQUESTS = {
         posted("/orders", email="ada@example.com", total_cents=1250),
         posted("/orders", email="not an address", total_cents=1250),
     ],
+    "k11_refused_but_not_silent": [
+        posted("/redeem", code="TEA10", email="ada@example.com"),
+        posted("/redeem", code="TEA10", email="not an address"),
+    ],
 }
 
 
