@@ -103,6 +103,11 @@ REQUESTS = {
         posted("/redeem", code="TEA10", email="ada@example.com"),
         posted("/redeem", code="TEA10", email="not an address"),
     ],
+    "k12_session_lifetime": [
+        posted("/articles", title="Tea", body="Water and leaves."),
+        Request("GET", "/articles/1"),
+        posted("/articles", title="", body="No title."),
+    ],
 }
 
 
@@ -114,6 +119,9 @@ def set_the_scene(environment: Environment, kata: str) -> None:
         httpx.Response(200, json={"label": "cat"}), 500
     )
     on("POST", "https://shop.example.com/hook").replies_with(503, 200)
+    on("POST", "https://ai-api.example.com/summarise").replies_with(
+        httpx.Response(200, json={"summary": "Leaves in water."})
+    )
     if kata == "k03_order_checkout":
         rows = [{"sku": "jam", "quantity": 5}, {"sku": "tea", "quantity": 10}]
         environment.database.insert("inventory", *rows)
