@@ -108,6 +108,10 @@ REQUESTS = {
         Request("GET", "/articles/1"),
         posted("/articles", title="", body="No title."),
     ],
+    "k13_request_context": [
+        Request("POST", "/events", b"tea", {"X-Request-ID": "ada-1"}),
+        Request("POST", "/events", b"", {"X-Request-ID": "not an id"}),
+    ],
 }
 
 
@@ -122,6 +126,7 @@ def set_the_scene(environment: Environment, kata: str) -> None:
     on("POST", "https://ai-api.example.com/summarise").replies_with(
         httpx.Response(200, json={"summary": "Leaves in water."})
     )
+    on("POST", "https://hooks.example.com/events")
     if kata == "k03_order_checkout":
         rows = [{"sku": "jam", "quantity": 5}, {"sku": "tea", "quantity": 10}]
         environment.database.insert("inventory", *rows)
