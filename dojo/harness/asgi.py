@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import unquote
+
+import httpx
 
 from dojo.harness.current import ExchangeState, here, task_works_for
 from dojo.harness.timeline import Timeline
@@ -18,6 +21,27 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def scope_of(request: httpx.Request, number: int, state: dict[str, Any]) -> Scope:
+    """The scope of a request, the `number`th of a spec; `state` is that of the lifespan."""
+    url = request.url
+    raw_path = url.raw_path.partition(b"?")[0]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "server": ("127.0.0.1", 8000),
+        "client": ("127.0.0.1", 50000 + number),
+        "scheme": "http",
+        "method": request.method,
+        "root_path": "",
+        "path": unquote(raw_path.decode("ascii")),
+        "raw_path": raw_path,
+        "query_string": url.query,
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "state": dict(state),
+    }
 
 
 async def _at_once() -> None:

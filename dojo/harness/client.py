@@ -53,6 +53,7 @@ class Client:
         crashes: bool = False,
         pieces: Sequence[bytes] | None = None,
         leaves_after: int = 0,
+        pauses_after: int = 0,
         **content: Any,
     ) -> Exchange:
         """Start an exchange, and do not wait for it.
@@ -66,13 +67,20 @@ class Client:
             pieces: The body in several pieces, each of which the app gets by itself.
             leaves_after: The number of pieces of the response after which the client goes away;
                 with 0 it stays.
+            pauses_after: The number of pieces of the response after which the client reads no
+                further, until `release`, `until_finished` or `finish`.
             content: What `httpx.Request` takes: `json`, `params`, `data`, `files`, `headers`.
         """
         if pieces is not None:
             content["content"] = b"".join(pieces)
         request = httpx.Request(method, f"http://testserver{url}", **content)
         exchange = Exchange(
-            self, request, crashes=crashes, pieces=pieces, leaves_after=leaves_after
+            self,
+            request,
+            crashes=crashes,
+            pieces=pieces,
+            leaves_after=leaves_after,
+            pauses_after=pauses_after,
         )
         self.exchanges.append(exchange)
         exchange.start(stop_at_response=stop_at_response)

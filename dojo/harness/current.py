@@ -21,6 +21,7 @@ ENDPOINTS = (
     "fastapi.concurrency",
     "starlette.routing",
     "starlette._exception_handler",
+    "starlette.responses",
 )
 
 
@@ -117,6 +118,17 @@ def in_middleware() -> bool:
             # FastAPI's own middlewares, whose modules come and go, say nothing.
             if name.startswith("starlette."):
                 return name != "starlette.background"
+    return False
+
+
+def in_stream() -> bool:
+    """Whether the calling code makes a piece of a response's body, as the endpoint has said."""
+    found = False
+    for frame in callers():
+        if is_learners(frame):
+            found = True
+        elif found:
+            return module_of(frame) == "starlette.responses"
     return False
 
 

@@ -13,12 +13,11 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import httpx
 
 from dojo.harness import spawned
-from dojo.harness.asgi import App, Message, Scope, record_exchange
+from dojo.harness.asgi import App, Message, record_exchange, scope_of
 from dojo.harness.current import ExchangeState
 from dojo.harness.holds import SECONDS, held, standing, turns, until
 from dojo.harness.response import Response
@@ -41,12 +40,15 @@ class Exchange:
         "_headers",
         "_leaves_after",
         "_left_behind",
+        "_pauses_after",
         "_pieces",
         "_request",
         "_response",
         "_status",
         "_task",
         "gone",
+        "paused",
+        "pieces",
         "raised",
         "state",
     )
@@ -59,10 +61,13 @@ class Exchange:
         crashes: bool,
         pieces: Iterable[bytes] | None = None,
         leaves_after: int = 0,
+        pauses_after: int = 0,
     ) -> None:
         self.state = ExchangeState(next(client.numbers))
         self.raised: BaseException | None = None
         self.gone = False
+        self.paused = False
+        self.pieces = 0
         self._status = 0
         self._headers = httpx.Headers()
         self._body = b""
@@ -73,6 +78,7 @@ class Exchange:
         self._crashes = crashes
         self._pieces = deque([request.read()] if pieces is None else pieces)
         self._leaves_after = leaves_after
+        self._pauses_after = pauses_after
         self._complete = asyncio.Event()
         self._go_on = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -127,7 +133,7 @@ class Exchange:
 
     def start(self, *, stop_at_response: bool) -> None:
         """Start to run the app in a task of its own."""
-        if not stop_at_response:
+        if not stop_at_response and not self._pauses_after:
             self._go_on.set()
         self._client.timeline.under_way += 1
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -147,6 +153,27 @@ class Exchange:
             raise AssertionError(self._why_no_response_yet())
         if self.finished or self._status >= 500:
             await self.until_finished()
+        return self
+
+    async def until_paused(self) -> Exchange:
+        """Wait until the client reads no further, at most `SECONDS`.
+
+        Raises:
+            AssertionError: The response was complete before.
+        """
+        await until(lambda: self.paused or self.responded or self.finished)
+        if not self.paused:
+            if self.responded or self.finished:
+                self.release()
+                await until(lambda: self.finished)
+            unwritten = self.no_response()
+            if unwritten is not None and isinstance(unwritten.cause, NotImplementedError):
+                raise unwritten
+            why = f", and it raised {self.raised!r}" if self.raised is not None else ""
+            raise AssertionError(
+                f"the response to {self._name} must be sent in {self._pauses_after} piece(s) or "
+                f"more, and it was sent in {self.pieces}{why}"
+            )
         return self
 
     async def until_held(self) -> bool:
@@ -250,7 +277,7 @@ class Exchange:
                 client.app,
                 self.state,
                 client.timeline,
-                self._scope(),
+                scope_of(self._request, self.number, client.state),
                 self._receive,
                 self._send,
                 self._go_on.wait,
@@ -260,25 +287,6 @@ class Exchange:
         finally:
             self._left_behind = spawned.left_behind(self.state)
             client.timeline.under_way -= 1
-
-    def _scope(self) -> Scope:
-        url = self._request.url
-        raw_path = url.raw_path.partition(b"?")[0]
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": ("127.0.0.1", 8000),
-            "client": ("127.0.0.1", 50000 + self.number),
-            "scheme": "http",
-            "method": self._request.method,
-            "root_path": "",
-            "path": unquote(raw_path.decode("ascii")),
-            "raw_path": raw_path,
-            "query_string": url.query,
-            "headers": [(name.lower(), value) for name, value in self._request.headers.raw],
-            "state": dict(self._client.state),
-        }
 
     async def _receive(self) -> Message:
         if self._pieces and not self._complete.is_set():
@@ -303,14 +311,17 @@ class Exchange:
             raise RuntimeError(f"{message['type']} was sent where it makes no sense")
         # Whatever kind of bytes it is, the body is bytes and nothing that agrees to everything.
         self._body = b"".join((self._body, bytes(message.get("body", b""))))
+        self.pieces += bool(message.get("body"))
         last = not message.get("more_body", False)
         if last or len(self._body) >= int(self._headers.get("content-length", len(self._body) + 1)):
             await spawned.settle(self.state)
+        if self.pieces == self._pauses_after and message.get("body"):
+            self.paused = True
+            await self._go_on.wait()
+            self.paused = False
         if last:
             self._complete.set()
-            return
-        self._leaves_after -= 1
-        if self._leaves_after == 0:
+        elif self.pieces == self._leaves_after:
             await self._leave()
 
     async def _leave(self) -> None:

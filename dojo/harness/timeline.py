@@ -8,7 +8,7 @@ import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
-from dojo.harness.current import ExchangeState, current_exchange, in_middleware, origin
+from dojo.harness.current import ExchangeState, current_exchange, in_middleware, in_stream, origin
 from dojo.harness.frames import (
     Place,
     Traceback,
@@ -32,8 +32,9 @@ class Event:
 
     `blocking` says that it is work that keeps its thread busy, `on_loop` that this thread was the
     event loop's, `after_response` that the exchange it belongs to had been sent, `in_middleware`
-    that a middleware was at work. `places` are the lines of the solution that were at it, innermost
-    first, and `origin` is what the solution had started by itself to do it.
+    that a middleware was at work, `in_stream` that a piece of the body was made. `places` are the
+    lines of the solution that were at it, innermost first, and `origin` is what the solution had
+    started by itself to do it.
     """
 
     kind: str
@@ -43,13 +44,15 @@ class Event:
     after_response: bool = False
     blocking: bool = False
     in_middleware: bool = False
+    in_stream: bool = False
     places: tuple[Place, ...] = ()
     origin: str = ""
 
     @property
     def blocks_the_loop(self) -> bool:
         """Whether it kept the event loop busy in a task or a middleware."""
-        return self.blocking and self.on_loop and (self.after_response or self.in_middleware)
+        in_task = self.after_response and not self.in_stream
+        return self.blocking and self.on_loop and (in_task or self.in_middleware)
 
     @property
     def was_made(self) -> bool:
@@ -132,6 +135,7 @@ class Timeline:
             exchange=by.number if by else None,
             on_loop=on_loop,
             after_response=bool(by and by.responded),
+            in_stream=blocking and on_loop and in_stream(),
             blocking=blocking,
             in_middleware=bool(by) and blocking and on_loop and in_middleware(),
             places=places,

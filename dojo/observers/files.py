@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import errno
+import gc
 import io
 import locale
 import os
@@ -79,6 +80,12 @@ class Disk:
         """
         found = (p.relative_to(self.directory) for p in self.directory.rglob("*") if p.is_file())
         return sorted(p.as_posix() for p in found if not p.name.startswith("shop.db"))
+
+    def open_files(self) -> list[str]:
+        """The names of the files that are open now, sorted; a removed one may be open, too."""
+        found = (x for x in gc.get_objects() if isinstance(x, io.FileIO) and not x.closed)
+        names = (self.name_of(file.name) for file in found if not isinstance(file.name, int))
+        return sorted(name for name in names if name is not None and not name.startswith("<"))
 
     def hold(self, name: str, *, step: int = 1) -> Hold:
         """Hold the first exchange that is about to write the file `name`.

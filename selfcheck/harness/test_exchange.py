@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from dojo.harness.environment import client_of
 from dojo.harness.exchange import NoResponseError
 from dojo.harness.holds import turns, until
-from selfcheck.worlds import app_with, http_only
+from selfcheck.worlds import answer, app_with, http_only
 
 pytestmark = pytest.mark.fast
 
@@ -590,3 +590,66 @@ async def test_a_server_may_have_one_worker_thread(environment):
         let_go.set()
         await client.finish([first, second])
         assert entered.is_set()
+
+
+async def in_pieces():
+    async def pieces():
+        for piece in (b"one", b"two", b"three"):
+            yield piece
+
+    return StreamingResponse(pieces())
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+async def test_a_client_may_read_no_further(environment, pieces):
+    """The app has handed the piece over, and waits for it to be taken."""
+    async with client_of(app_with(in_pieces), environment) as client:
+        async with client.in_flight("POST", "/", pauses_after=pieces) as exchange:
+            await exchange.until_paused()
+            assert (exchange.pieces, exchange.responded) == (pieces, False)
+
+        assert exchange.response.content == b"onetwothree"
+
+
+async def test_a_response_that_ends_before_the_pause_is_told(environment):
+    """And how many pieces there were."""
+    async with client_of(app_with(in_pieces), environment) as client:
+        exchange = client.begin("POST", "/", pauses_after=4)
+        with pytest.raises(AssertionError, match=r"in 4 piece.s. or more, and it was sent in 3"):
+            await exchange.until_paused()
+
+
+STREAMED = """
+    from fastapi import FastAPI
+    from fastapi.responses import Response, StreamingResponse
+    from starlette.background import BackgroundTask
+
+    app = FastAPI()
+
+    def write(name):
+        with open(name, "w") as file:
+            file.write("x")
+
+    async def pieces():
+        write("first.txt")
+        yield b"one"
+        write("last.txt")
+
+    async def task():
+        write("task.txt")
+
+    @app.get("/stream")
+    async def stream():
+        length = {"content-length": "3"}
+        return StreamingResponse(pieces(), headers=length, background=BackgroundTask(task))
+"""
+
+
+async def test_a_piece_of_a_body_is_no_task(environment, tmp_path):
+    """What makes it on the loop belongs to the endpoint; a task on the loop does not."""
+    with answer(tmp_path, STREAMED) as module:
+        async with client_of(module.app, environment) as client:
+            await client.get("/stream")
+
+    assert set(environment.timeline.blocked()) == {"write task.txt"}
+    assert set(environment.timeline.on_the_loop()) > {"write first.txt", "write last.txt"}

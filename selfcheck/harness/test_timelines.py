@@ -112,6 +112,10 @@ REQUESTS = {
         Request("POST", "/events", b"tea", {"X-Request-ID": "ada-1"}),
         Request("POST", "/events", b"", {"X-Request-ID": "not an id"}),
     ],
+    "k14_download": [
+        Request("GET", "/report"),
+        Request("GET", "/report"),
+    ],
 }
 
 

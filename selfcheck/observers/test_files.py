@@ -536,3 +536,13 @@ async def test_a_file_can_be_made_to_fail(environment, number):
     assert isinstance(exchange.raised, OSError)
     assert exchange.raised.errno == number
     assert environment.disk.files() == []
+
+
+def test_files_that_are_open_are_known(environment):
+    """Also when they were removed meanwhile, where the system allows that."""
+    Path("reports").mkdir()
+    Path("reports/a").write_text("a")
+    with Path("reports/a").open("rb"), Path("b").open("w"):
+        assert environment.disk.open_files() == ["b", "reports/a"]
+
+    assert environment.disk.open_files() == []
