@@ -45,6 +45,11 @@ class Mail:
         return str(self.message["Subject"] or "")
 
     @property
+    def message_id(self) -> str:
+        """The header `Message-ID`."""
+        return str(self.message["Message-ID"] or "").strip()
+
+    @property
     def body(self) -> str:
         """The plain text, without the line ends at its end.
 
@@ -101,7 +106,7 @@ class MailServer:
         self.sessions: list[Session] = []
         self.mails: list[Mail] = []
         self._down = False
-        self._refuses = False
+        self._refuses: str | None = None
         self._hold: Hold | None = None
         self._door: Hold | None = None
 
@@ -109,9 +114,13 @@ class MailServer:
         """From now on nothing listens on the port."""
         self._down = True
 
-    def refuse(self) -> None:
-        """From now on no recipient is accepted."""
-        self._refuses = True
+    def refuse(self, address: str = "") -> None:
+        """From now on no recipient is accepted, or this one is not."""
+        self._refuses = address
+
+    def recover(self) -> None:
+        """From now on it listens, and accepts everybody."""
+        self._down, self._refuses = False, None
 
     def hold(self, limit: int = 1) -> Hold:
         """Be slow: keep the next `limit` mails waiting until released."""
@@ -154,12 +163,13 @@ class MailServer:
 
     def refuses(self, recipient: str, session: Session | None) -> bool:
         """Whether a recipient is refused, which is then noted."""
-        if self._refuses:
+        refused = self._refuses is not None and self._refuses in ("", recipient)
+        if refused:
             timeline = current_timeline()
             if timeline is not None:
                 by = session.state if session else None
                 timeline.record("refused", f"mail to {recipient}: {MADE}", by=by, on_loop=False)
-        return self._refuses
+        return refused
 
     async def accept(self, mail: Mail, session: Session | None) -> None:
         """Take a mail, once no hold keeps it waiting."""

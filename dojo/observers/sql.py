@@ -99,6 +99,18 @@ class Database:
         finally:
             connection.close()
 
+    def is_locked(self) -> bool:
+        """Whether somebody is in the middle of a change, so that nobody else can begin one."""
+        connection = sqlite3.connect(self.file, timeout=0, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            return True
+        finally:
+            connection.close()
+        return False
+
     def hold_changes(self, table: str, limit: int = 1) -> Hold:
         """Hold what is about to insert, update or delete in `table`."""
         return self._hold(f"the change of the table {table}", _changes(table), limit)

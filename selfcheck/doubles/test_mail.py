@@ -1,5 +1,6 @@
 """The mail_server is a mail server: what smtplib does with it is what it does with a real one."""
 
+import contextlib
 import smtplib
 from email.message import EmailMessage
 
@@ -176,3 +177,37 @@ async def test_the_server_s_own_thread_is_nobody_s_stray(environment, monkeypatc
     await run_tasks(environment, send)
 
     assert len(environment.mail_server.mails) == 1
+
+
+async def test_one_recipient_is_refused_until_the_server_recovers(environment, mail_server):
+    """Others get their mail meanwhile."""
+
+    def send_two() -> None:
+        for who in ("ada", "grace"):
+            refused = contextlib.suppress(smtplib.SMTPException, OSError)
+            with refused, smtplib.SMTP("localhost", 2525, timeout=5) as server:
+                server.send_message(mail_to(who))
+
+    mail_server.refuse("ada@example.com")
+    await run_tasks(environment, send_two)
+    mail_server.go_down()
+    await run_tasks(environment, send_two)
+    mail_server.recover()
+    await run_tasks(environment, send_two)
+
+    assert [mail.to.partition("@")[0] for mail in mail_server.mails] == ["grace", "ada", "grace"]
+
+
+async def test_a_mail_has_the_id_that_it_was_given(environment, mail_server):
+    """Without one it has none, although mail servers add one."""
+
+    def send_with_an_id() -> None:
+        message = mail_to()
+        message["Message-ID"] = "<outbox-1@example.com>"
+        with smtplib.SMTP("localhost", 2525, timeout=5) as server:
+            server.send_message(message)
+
+    await run_tasks(environment, send_with_an_id)
+    await run_tasks(environment, send)
+
+    assert [mail.message_id for mail in mail_server.mails] == ["<outbox-1@example.com>", ""]

@@ -116,6 +116,10 @@ REQUESTS = {
         Request("GET", "/report"),
         Request("GET", "/report"),
     ],
+    "k15_fan_out": [
+        posted("/announcements", text="Fresh tea is in."),
+        Request("GET", "/announcements/1"),
+    ],
 }
 
 
@@ -131,6 +135,10 @@ def set_the_scene(environment: Environment, kata: str) -> None:
         httpx.Response(200, json={"summary": "Leaves in water."})
     )
     on("POST", "https://hooks.example.com/events")
+    on("POST", "https://ada.example.com/hook")
+    if kata == "k15_fan_out":
+        row = {"id": 1, "url": "https://ada.example.com/hook"}
+        environment.database.insert("subscribers", row)
     if kata == "k03_order_checkout":
         rows = [{"sku": "jam", "quantity": 5}, {"sku": "tea", "quantity": 10}]
         environment.database.insert("inventory", *rows)

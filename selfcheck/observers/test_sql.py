@@ -493,3 +493,14 @@ async def test_a_table_refuses_rows(environment, engine, do):
     assert accepted.raised is None
     assert users(environment) == ["ada"]
     assert [event.was_made for event in environment.timeline if event.kind == "fault"] == [True]
+
+
+def test_a_change_that_is_not_committed_locks_the_database(environment, engine):
+    """And nobody else's change can begin before it is over."""
+    with closing(sqlite3.connect(environment.database.file)) as connection:
+        before = environment.database.is_locked()
+        connection.execute("INSERT INTO users (name) VALUES ('bob')")
+        during = environment.database.is_locked()
+        connection.commit()
+
+    assert [before, during, environment.database.is_locked()] == [False, True, False]
