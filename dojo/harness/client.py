@@ -13,7 +13,7 @@ import httpx
 from dojo.harness import spawned
 from dojo.harness.asgi import App
 from dojo.harness.exchange import Exchange
-from dojo.harness.holds import held, until
+from dojo.harness.holds import SECONDS, held, until
 from dojo.harness.response import Response
 from dojo.harness.timeline import Timeline
 
@@ -162,9 +162,9 @@ class Client:
         """
         anyio.to_thread.current_default_thread_limiter().total_tokens = number
 
-    async def until(self, condition: Callable[[], bool]) -> bool:
-        """Wait until something is so, at most 2 s of real time; whether it is."""
-        return await until(condition)
+    async def until(self, condition: Callable[[], bool], seconds: float = SECONDS) -> bool:
+        """Wait until something is so, at most so long in real time; whether it is."""
+        return await until(condition, seconds)
 
     async def give_turns(self) -> None:
         """Let everything that does not wait for anything do what it is about to do."""

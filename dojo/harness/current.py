@@ -146,6 +146,11 @@ def work_for(state: ExchangeState | None) -> None:
         _threads[threading.get_ident()] = state
 
 
+def solution_threads() -> list[threading.Thread]:
+    """The threads that run now, and that a solution has started for itself and no exchange."""
+    return [thread for thread in _workers if thread.is_alive()]
+
+
 def works_for_the_app(thread: threading.Thread) -> None:
     """Say that a thread is the solution's, and no exchange's."""
     _workers.add(thread)

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from dojo import solutions
 from dojo.catalogue import Kata
-from dojo.doubles import http, mail, network
+from dojo.doubles import http, jobs, mail, network
 from dojo.harness import (
     current,
     giving_up,
@@ -47,6 +47,7 @@ class Environment:
     image_decoder: images.ImageDecoder
     logs: Logs
     tasks: tasks.Tasks
+    jobs: jobs.Jobs
     client: Client | None = None
 
     @property
@@ -85,6 +86,7 @@ def environment_in(directory: Path) -> Iterator[Environment]:
             image_decoder=images.ImageDecoder(),
             logs=logs,
             tasks=tasks.Tasks(),
+            jobs=jobs.Jobs(),
         )
         current.use(environment.timeline)
         sql.use(environment.database)
@@ -93,6 +95,7 @@ def environment_in(directory: Path) -> Iterator[Environment]:
         http.use(environment.services)
         images.use(environment.image_decoder)
         tasks.use(environment.tasks)
+        jobs.use(environment.jobs)
         try:
             yield environment
         finally:
@@ -105,6 +108,7 @@ def environment_in(directory: Path) -> Iterator[Environment]:
             http.use(None)
             images.use(None)
             tasks.use(None)
+            jobs.use(None)
             current.use(None)
             os.chdir(before)
 

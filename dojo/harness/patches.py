@@ -31,7 +31,7 @@ import anyio
 import httpcore
 from starlette.background import BackgroundTask
 
-from dojo.doubles import clock, http, network
+from dojo.doubles import clock, http, jobs, network
 from dojo.harness import starts, tasks
 from dojo.observers import audit, connections, file_calls, file_events, images, logs, sql
 
@@ -237,10 +237,35 @@ def _sqlalchemy() -> tuple[Listener, ...]:
     )
 
 
+@functools.cache
+def _huey() -> tuple[Patch, ...]:
+    from huey import api, utils  # type: ignore[import-untyped]
+    from huey.api import Huey  # type: ignore[import-untyped]
+    from huey.consumer import Consumer  # type: ignore[import-untyped]
+
+    reason = "the web process must leave jobs to a consumer, which a spec runs itself"
+    return (
+        Patch(
+            Huey,
+            "enqueue",
+            jobs.enqueuing(Huey.enqueue),
+            "what is put into the queue is noted, and can be refused",
+        ),
+        *(
+            Patch(place, "utcnow", jobs.utcnow, "the queue goes by the clock of the spec")
+            for place in (api, utils)
+        ),
+        Patch(Huey, "dequeue", jobs.taking(Huey.dequeue), reason),
+        Patch(Consumer, "start", jobs.taking(Consumer.start), reason),
+        Patch(Consumer, "run", jobs.taking(Consumer.run), reason),
+    )
+
+
 # Libraries that take long to import: patched only where a solution names them.
 WHERE_NAMED: dict[bytes, Callable[[], tuple[Change, ...]]] = {
     b"sqlalchemy": _sqlalchemy,
     b"PIL": _pillow,
+    b"huey": _huey,
 }
 
 _applied: dict[int, Change] = {}

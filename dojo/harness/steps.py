@@ -17,20 +17,20 @@ class Steps:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    async def of(self, exchange: Exchange) -> AsyncIterator[str]:
+    async def of(self, exchange: Exchange, *, changes: str = "") -> AsyncIterator[str]:
         """Let an exchange that stopped at its response go on, and stop it before each step.
 
-        A step is a statement or a commit, a change on the disk, or an image that is decoded; yields
-        the next step, in words. A block that uses the database or the disk must have finished with
-        them before it asks for the next step.
+        A step is a statement or a commit, a change on the disk, or an image that is decoded; with
+        `changes` only what changes this table. Yields the next step, in words. A block that uses
+        the database or the disk must have finished with them before it asks for the next step.
         """
-        holds = self._next()
+        holds = self._next(changes)
         exchange.release()
         try:
             while step := await _comes_to(exchange, holds):
                 yield step
                 # The next ones are there before it goes on, so that no step is missed.
-                before, holds = holds, self._next()
+                before, holds = holds, self._next(changes)
                 for hold in before:
                     hold.release()
         finally:
@@ -38,7 +38,9 @@ class Steps:
                 hold.release()
         await exchange.until_finished()
 
-    def _next(self) -> list[Hold]:
+    def _next(self, table: str) -> list[Hold]:
+        if table:
+            return [self._environment.database.hold_changes(table)]
         statement = self._environment.database.hold_step(0)
         statement.what = "a statement or a commit"
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +17,7 @@ from dojo.doubles.http import Services
 from dojo.doubles.mail import MailServer
 from dojo.harness import given as given_functions
 from dojo.harness.client import Client
+from dojo.harness.consumer import Consumer
 from dojo.harness.environment import Environment, client_of, environment_in, loaded
 from dojo.harness.given import Given
 from dojo.harness.lifespan import running
@@ -90,6 +91,17 @@ async def restart(request: pytest.FixtureRequest, client: Client) -> AsyncIterat
     kata = request.node.stash[KATA]
     async with AsyncExitStack() as stack:
         yield Restart(client, kata, request.config.stash[SOLUTIONS].file(kata), stack)
+
+
+@pytest.fixture
+def consumer(request: pytest.FixtureRequest, environment: Environment) -> Iterator[Consumer]:
+    """A consumer of the solution's queue, which runs jobs when it is asked to."""
+    kata, config = request.node.stash[KATA], request.config
+    with ExitStack() as stack:
+        yield Consumer(
+            environment,
+            lambda: stack.enter_context(loaded(kata, config.stash[SOLUTIONS].file(kata))),
+        )
 
 
 @pytest.fixture

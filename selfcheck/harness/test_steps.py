@@ -90,6 +90,31 @@ async def test_a_task_without_steps_is_not_stopped(environment):
     assert await steps_of(environment, lambda: None) == []
 
 
+async def test_a_task_is_stopped_before_each_change_of_a_table(environment):
+    """And at nothing else, where a spec asks for that."""
+    patches.apply_for(b"sqlalchemy")
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine("sqlite:///shop.db")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE users (name)"))
+        connection.execute(text("CREATE TABLE others (name)"))
+
+    def work() -> None:
+        for table in ("users", "others", "users"):
+            with engine.begin() as connection:
+                connection.execute(text(f"INSERT INTO {table} VALUES ('ada')"))
+
+    seen = []
+    async with client_of(app_of_tasks(work), environment) as client:
+        exchange = client.begin("POST", "/", stop_at_response=True)
+        await exchange.until_responded()
+        async for step in Steps(environment).of(exchange, changes="users"):
+            seen.append((step, environment.database.rows("SELECT count(*) FROM users")))
+
+    assert seen == [("the change of the table users", [(number,)]) for number in (0, 1)]
+
+
 async def test_no_pixels_can_be_decoded_in_the_dark(environment):
     """What is asked of a large image costs nothing."""
     patches.apply_for(b"PIL")
