@@ -120,6 +120,10 @@ REQUESTS = {
         posted("/announcements", text="Fresh tea is in."),
         Request("GET", "/announcements/1"),
     ],
+    "k16_outbox": [
+        posted("/orders", email="ada@example.com"),
+        posted("/orders", email="not an address"),
+    ],
 }
 
 
