@@ -124,6 +124,10 @@ REQUESTS = {
         posted("/orders", email="ada@example.com"),
         posted("/orders", email="not an address"),
     ],
+    "k17_import": [
+        uploaded("/imports", b"sku,quantity\ntea,2\n"),
+        uploaded("/imports", b"no header"),
+    ],
 }
 
 
