@@ -18,6 +18,8 @@ import _pytest.runner
 import anyio.to_thread
 import httpcore
 import httpx
+import huey.api  # type: ignore[import-untyped]
+import huey.utils  # type: ignore[import-untyped]
 import pytest
 import respx.mocks
 from freezegun import config, freeze_time
@@ -148,6 +150,13 @@ def test_httpx_makes_its_certificates_by_the_function_that_is_replaced():
     """`patches` caches it."""
     assert "ssl.create_default_context" in inspect.getsource(httpx.create_ssl_context)
     assert ssl.create_default_context.__module__ == "ssl"
+
+
+def test_huey_asks_for_the_time_by_the_names_that_are_replaced():
+    """`patches` has it go by the clock of a spec: freezegun does not reach a bound method."""
+    for place in (huey.api, huey.utils):
+        assert callable(vars(place)["utcnow"]), f"{place.__name__}.utcnow"
+        assert "utcnow()" in inspect.getsource(place), f"{place.__name__} does not call utcnow"
 
 
 def test_pytest_puts_the_name_of_a_spec_into_the_environment_by_this_function():

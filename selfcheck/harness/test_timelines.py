@@ -128,6 +128,10 @@ REQUESTS = {
         uploaded("/imports", b"sku,quantity\ntea,2\n"),
         uploaded("/imports", b"no header"),
     ],
+    "k18_task_queue": [
+        posted("/register", name="Ada", email="ada@example.com"),
+        posted("/register", name="Eve", email="not an address"),
+    ],
 }
 
 
@@ -270,7 +274,11 @@ def test_the_exchange_tells_the_timeline_that_uvicorn_does(kata, tmp_path):
     assert named(answers) == named(real_answers)
 
 
-@pytest.mark.parametrize("kata", REQUESTS)
+# The web process of k18 leaves everything to a consumer.
+AT_WORK = [kata for kata in REQUESTS if kata != "k18_task_queue"]
+
+
+@pytest.mark.parametrize("kata", AT_WORK)
 def test_the_requests_make_a_task_do_something(kata, tmp_path):
     """Two timelines that show nothing would be equal too."""
     told, _ = asyncio.run(by_exchange(kata, tmp_path / "exchange"))
