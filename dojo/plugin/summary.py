@@ -17,6 +17,9 @@ from dojo.plugin.terminal import SummaryWriter
 from dojo.progress import Run
 from dojo.solutions import Solutions
 
+# So many spec files have their names shown while they run.
+FILES = 12
+
 
 class Score:
     """How the specs of one kata went."""
@@ -120,6 +123,16 @@ class Summary:
         file = Path(node.partition("::")[0])
         score = self.scores.get(file.name.removeprefix("test_").removesuffix(".py"))
         return score if score and file.parent.name == "tests" else None
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Leave out the names of files while the specs run, where there are many.
+
+        Else the beginning has left the screen before the summary comes.
+        """
+        reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+        files = {item.path for item in session.items}
+        if reporter is not None and len(files) > FILES and reporter.verbosity == 0:
+            reporter.showfspath = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note how a phase of a spec went."""
