@@ -21,6 +21,8 @@ from dojo.commands import (
 )
 from dojo.grading import cli, export
 from dojo.run import cli as run
+from dojo.watch import cli as watch
+
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     dojo.add_argument("--version", action="version", version=f"dojo {__version__}")
     dojo.set_defaults(run=here.run)
     commands = dojo.add_subparsers(title="commands", metavar="COMMAND")
-    for comfort in (status, next_kata, card, hint, run, compare, reset, restore, completion):
+    for comfort in (watch, status, next_kata, card, hint, run, compare, reset, restore, completion):
         comfort.add_to(commands)
     cli.add_to(commands)
     export.add_to(commands)

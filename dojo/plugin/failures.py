@@ -119,6 +119,11 @@ class Failure:
     node: str = ""
 
     @property
+    def sentence(self) -> str:
+        """The title as a sentence."""
+        return f"{self.title[:1].upper()}{self.title[1:]}."
+
+    @property
     def happened(self) -> str:
         """The value that an assertion found."""
         return self.compared.happened

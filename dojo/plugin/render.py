@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dojo.harness.frames import shortened
 
@@ -17,6 +17,7 @@ LABEL = 10
 KIND = 9
 WIDTH = 77
 MADE = "(this spec made it fail)"
+Style = Literal["plain", "light", "strong", "code", "marked"]
 LEGEND = "(> marks what the spec objects to)"
 
 
@@ -60,6 +61,36 @@ def text(found: Failure) -> str:
     if found.tracebacks:
         parts += ["", "in your code:", *(f"  {line}" for line in code_lines(found.tracebacks))]
     return "\n".join([*parts, "", found.where] if found.where else parts)
+
+
+def shown(found: Failure, width: int, *, several: bool = False) -> Iterator[tuple[str, Style]]:
+    """The lines of a failure as people read it, each with its style.
+
+    `several` says that it stands for others that have the same reason.
+    """
+    yield from _styled(Detail(found.message), width, "  ", "strong")
+    for detail in details(found):
+        yield from _styled(detail, width, "  ")
+    if found.tracebacks:
+        yield "  your code", "light"
+        for line in code_lines(found.tracebacks):
+            yield from _styled(Detail(line), width, "    ", "code")
+    if found.timeline and found.light == "red":
+        of = f" of: {found.title}" if several else ""
+        yield from _styled(Detail(f"timeline{of}"), width, "  ", "light")
+        for line, marked in marked_lines(found.timeline, width - 2):
+            yield f"  {line}", "marked" if marked else "plain"
+    if found.printed:
+        yield "  printed", "light"
+        yield from ((f"    {line}", "plain") for line in found.printed.splitlines())
+    if found.where:
+        yield f"  the spec   {found.where}", "light"
+
+
+def _styled(
+    detail: Detail, width: int, indent: str, style: Style = "plain"
+) -> Iterator[tuple[str, Style]]:
+    yield from ((line, style) for line in detail.wrapped(width, indent))
 
 
 def details(found: Failure) -> Iterator[Detail]:

@@ -17,7 +17,8 @@ from dojo.plugin.causes import alike
 from dojo.plugin.failures import Failure
 
 if TYPE_CHECKING:
-    from dojo.plugin.summary import Score, Summary
+    from dojo.plugin.score import Score
+    from dojo.plugin.summary import Summary
 
 COLOURS: dict[str, dict[str, bool]] = {
     "green": {"green": True, "bold": True},
@@ -25,6 +26,13 @@ COLOURS: dict[str, dict[str, bool]] = {
     "amber": {"yellow": True, "bold": True},
     "grey": {"light": True},
     "part": {"light": True},
+}
+STYLES: dict[render.Style, dict[str, bool]] = {
+    "plain": {},
+    "light": {"light": True},
+    "strong": {"bold": True},
+    "code": {"yellow": True},
+    "marked": {"red": True},
 }
 NAMED = 6
 MANY = 3
@@ -78,7 +86,7 @@ class SummaryWriter:
         one_reason = bool(first.cause) and not self.verbose
         named = group[:1] if one_reason else group if self.verbose else group[:NAMED]
         for found in named:
-            self._line(f"{self.no} {_sentence(found.title)}", red=True, bold=True)
+            self._line(f"{self.no} {found.sentence}", red=True, bold=True)
         if len(named) < len(group):
             left = len(group) - len(named)
             self._line(
@@ -91,24 +99,8 @@ class SummaryWriter:
         self._show_failure(first, several=len(group) > 1)
 
     def _show_failure(self, found: Failure, *, several: bool) -> None:
-        self._wrapped(found.message, "  ", bold=True)
-        for detail in render.details(found):
-            self._show(detail, "  ")
-        if found.tracebacks:
-            self._line("  your code", light=True)
-            for line in render.code_lines(found.tracebacks):
-                self._wrapped(line, "    ", yellow=True)
-        if found.timeline and found.light == "red":
-            of = f" of: {found.title}" if several else ""
-            self._wrapped(f"timeline{of}", "  ", light=True)
-            for line, marked in render.marked_lines(found.timeline, self.width - 2):
-                self._line(f"  {line}", red=marked)
-        if found.printed:
-            self._line("  printed", light=True)
-            for line in found.printed.splitlines():
-                self._line(f"    {line}")
-        if found.where:
-            self._line(f"  the spec   {found.where}", light=True)
+        for line, style in render.shown(found, self.width, several=several):
+            self._line(line, **STYLES[style])
         if found.node and found.light == "red":
             self._line(f"  run alone  {self._command(found)}", light=True)
 
@@ -130,10 +122,7 @@ class SummaryWriter:
         )
 
     def _wrapped(self, text: str, indent: str, **markup: bool) -> None:
-        self._show(render.Detail(text), indent, **markup)
-
-    def _show(self, detail: render.Detail, indent: str, **markup: bool) -> None:
-        for line in detail.wrapped(self.width, indent):
+        for line in render.Detail(text).wrapped(self.width, indent):
             self._line(line, **markup)
 
     # ----- the lights
@@ -206,7 +195,7 @@ class SummaryWriter:
         self.tw.line(f"  read     {_shown(kata.card)}")
         self.tw.line(f"  {do:<7}  {_shown(self.summary.solutions.to_edit(kata))}")
         if until is not None:
-            self.tw.line(f"  until    {_sentence(until.title)}")
+            self.tw.line(f"  until    {until.sentence}")
         self.tw.line(f"  run      {self._pytest(_shown(kata.spec_file))}")
 
 
@@ -237,10 +226,6 @@ def _count(score: Score) -> str:
     ran = sum(passed is not None for passed in marks)
     partly = "" if ran == len(marks) else f"  {ran} of {len(marks)} run"
     return f"{marks.count(True)}/{len(marks)}{partly}"
-
-
-def _sentence(title: str) -> str:
-    return title[:1].upper() + title[1:] + "."
 
 
 def _files_named(config: pytest.Config) -> bool:

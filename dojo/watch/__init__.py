@@ -1,0 +1,1 @@
+"""`dojo watch`: runs the specs of a kata when its file is saved."""

@@ -1,0 +1,74 @@
+"""What `dojo watch` knows: the kata at hand, how its specs went, and what is to be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dojo import progress
+from dojo.catalogue import Kata
+from dojo.lights import Light
+from dojo.plugin.failures import Failure
+from dojo.plugin.score import Score
+
+
+@dataclass
+class State:
+    """The state of a watch.
+
+    `score` is that of the last run of `kata`, or of the run that is under way. `ms` is how long the
+    last run took, from the save or the key to its end. `trouble` says why nothing can run. `page`
+    is what the screen shows: the verdict, or something that a key has asked for.
+    """
+
+    root: Path
+    katas: dict[str, Kata]
+    kata: Kata
+    score: Score
+    lights: dict[str, Light] = field(default_factory=dict)
+    running: bool = False
+    ms: int | None = None
+    trouble: str = ""
+    notice: str = ""
+    hints: int = 0
+    page: str = "verdict"
+    scores: dict[str, Score] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, root: Path, katas: dict[str, Kata], kata: Kata) -> State:
+        """The state before the first run."""
+        latest = progress.latest(root)
+        lights = {name: run.light for name, run in latest.items() if name in katas}
+        return cls(root, katas, kata, Score(kata), lights)
+
+    def move_to(self, kata: Kata) -> None:
+        """Make another kata the one at hand."""
+        if kata.name != self.kata.name:
+            self.hints = 0
+        self.kata, self.page = kata, "verdict"
+        self.score, self.ms = self.scores.get(kata.name, Score(kata)), None
+
+    @property
+    def first(self) -> Failure | None:
+        """The first red spec."""
+        return next(iter(self.score.failures), None)
+
+    @property
+    def reference(self) -> Path | None:
+        """The reference solution of the kata at hand, where there is one."""
+        file = self.root / "solutions" / self.kata.name / "app.py"
+        return file if file.is_file() else None
+
+    def following(self) -> Kata | None:
+        """The next kata that is not green, behind this one or else from the beginning."""
+        names = list(self.katas)
+        place = names.index(self.kata.name) + 1
+        for name in (*names[place:], *names[: place - 1]):
+            if self.lights.get(name) != "green":
+                return self.katas[name]
+        return None
+
+    def beside(self, step: int) -> Kata:
+        """The kata so many places behind this one, in a circle."""
+        names = list(self.katas)
+        return self.katas[names[(names.index(self.kata.name) + step) % len(names)]]
