@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO
@@ -24,6 +25,7 @@ def serve(warm: Warm, jobs: BinaryIO, _outcomes: BinaryIO, send: Send) -> None:
     def read() -> None:
         for line in jobs:
             waiting.put(json.loads(line))
+        shutil.rmtree(warm.scratch, ignore_errors=True)
         os._exit(0)
 
     threading.Thread(target=read, name="dojo-jobs", daemon=True).start()

@@ -64,7 +64,9 @@ def run(asked: argparse.Namespace) -> int:
         raise CommandError(f"{root} has no katas")
     state = State.begin(root, katas, kata)
     events: SimpleQueue[Event] = SimpleQueue()
-    signal.signal(signal.SIGTERM, _end)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _end)
     with tempfile.TemporaryDirectory(
         prefix="dojo-watch-", dir=_fast_folder(), ignore_cleanup_errors=True
     ) as scratch:
@@ -120,5 +122,5 @@ def _fast_folder() -> str | None:
     return str(MEMORY) if usable else None
 
 
-def _end(_signum: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + signal.SIGTERM)
+def _end(signum: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)

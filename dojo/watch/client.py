@@ -26,20 +26,21 @@ class Warm:
     ) -> None:
         self._words = [str(root), str(scratch), str(Path.cwd()), "fork" if fork else "alone"]
         self._root = root
+        self.fork = fork
         self._events = events
         self._process: subprocess.Popen[bytes] | None = None
         self.generation = 0
 
     @property
-    def pid(self) -> int:
-        """The number of the process; 0 where there is none."""
-        return self._process.pid if self._process is not None else 0
+    def alive(self) -> bool:
+        """Whether it was started, and has not been stopped."""
+        return self._process is not None
 
     def start(self) -> None:
         """Start it, in place of the one that there was."""
         self.stop()
         self.generation += 1
-        errors = tempfile.TemporaryFile()
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 - the thread closes it
         self._process = subprocess.Popen(
             [sys.executable, "-m", "dojo.watch.warm", *self._words],
             stdin=subprocess.PIPE,

@@ -22,8 +22,8 @@ from dojo.plugin.patience import MOST
 from dojo.watch.limits import SECONDS, left_out, stopped
 from dojo.watch.warm import Send, Warm, sender
 
-# Specs wait for each other's threads, so that there may be more copies than processors.
-COPIES = min(max(2, os.cpu_count() or 1), 8)
+# More than there are processors, where these are few: a red spec waits for what does not come.
+COPIES = min(max(4, os.cpu_count() or 1), 8)
 
 
 class Copy:
@@ -109,6 +109,7 @@ class Server:
         self.kata = ""
         self.specs: deque[str] = deque()
         self.late = 0
+        self.took: dict[str, float] = {}
 
     def serve(self) -> None:
         """Serve until nobody asks any more."""
@@ -147,13 +148,18 @@ class Server:
         if not self.katas:
             return
         self.kata, self.late = self.katas.popleft(), 0
-        self.specs = deque(self.warm.items.get(self.kata, {}))
+        # The longest first, so that no copy begins with one when the others are done.
+        specs = sorted(self.warm.items.get(self.kata, {}), key=self._took, reverse=True)
+        self.specs = deque(specs)
         self.copies = self.ahead or self._made(self.kata)
         self.ahead = []
         for copy in self.copies:
             self.selector.register(copy.outcomes, selectors.EVENT_READ, copy)
             self._hand_out(copy)
         self._end_kata_if_done()
+
+    def _took(self, spec: str) -> float:
+        return self.took.get(spec, 0.0)
 
     def _made(self, kata: str) -> list[Copy]:
         copies: list[Copy] = []
@@ -181,6 +187,7 @@ class Server:
             return
         if outcome is not None:
             self.late += outcome["late"]
+            self.took[outcome["spec"]] = outcome["seconds"]
             self.send({"run": self.run, **outcome})
             self._hand_out(copy)
             self._end_kata_if_done()

@@ -8,7 +8,6 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-from dojo.commands.checkout import shown
 from dojo.plugin import render
 from dojo.plugin.score import Score
 from dojo.watch import words
@@ -26,7 +25,7 @@ class Json:
         """Nothing is said but what concerns the watch itself, once."""
         _say_notice(state)
 
-    def ended(self, state: State, score: Score, ms: int) -> None:
+    def ended(self, _state: State, score: Score, ms: int) -> None:
         """Write the line."""
         run = score.run()
         line = {
@@ -43,7 +42,7 @@ class Json:
         """Say it on stderr."""
         print(f"dojo watch: {state.trouble}", file=sys.stderr, flush=True)
 
-    def key(self, state: State, name: str) -> bool:
+    def key(self, _state: State, _name: str) -> bool:
         """There are no keys."""
         return True
 
@@ -93,6 +92,3 @@ def _say_notice(state: State) -> None:
     if state.notice:
         print(f"dojo watch: {state.notice}", file=sys.stderr, flush=True)
         state.notice = ""
-
-
-__all__ = ["Json", "Lines", "shown"]

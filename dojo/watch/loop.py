@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from dojo.catalogue import CatalogueError, Kata, read_catalogue
-from dojo.plugin.failures import Failure
+from dojo.plugin.failures import Failure, title_of
 from dojo.plugin.listeners import run_ended
 from dojo.plugin.score import Score
+from dojo.progress import Run
 from dojo.watch.client import Warm
 from dojo.watch.events import Ended, Event, Key, Noticed, Redraw, Saved, Told, ToolChanged
 from dojo.watch.state import State
 
 # s without a word in a run; the warm process has a limit of its own where it can fork
-SILENCE = 45.0
+SILENCE = 40.0
+STUCK = 0.5  # s after which a spec is not waited for any more when there is something newer to run
+MOST_RESTARTS = 3
 
 
 class View(Protocol):
@@ -103,16 +108,23 @@ class Loop:
 
     def ask(self, katas: Sequence[Kata], at: float) -> None:
         """Have the specs of some katas run, in place of what runs now."""
-        if katas[0].name != self.state.kata.name or len(katas) == 1:
-            self.state.move_to(katas[0])
+        if not self.warm.alive or self._hangs():
+            self.ready = False
+            self.warm.start()
+        self.state.move_to(katas[0])
         self.left = [kata.name for kata in katas]
         self.since = self.heard = at
         self.number += 1
-        self.state.running, self.state.page = True, "verdict"
+        self.state.running = True
         self._begin(katas[0])
         if self.ready:
             self.warm.run(self.number, self.left)
         self.view.began(self.state)
+
+    def _hangs(self) -> bool:
+        """Whether a process that cannot be told to stop is busy with one spec."""
+        silent = time.perf_counter() - self.heard > STUCK
+        return self.ready and bool(self.left) and silent and not self.warm.fork
 
     def _begin(self, kata: Kata) -> None:
         self.state.score = self.state.scores[kata.name] = Score(kata)
@@ -125,6 +137,7 @@ class Loop:
         elif message.get("run") != self.number or not self.left:
             return
         elif "ended" in message:
+            self.restarts = 0
             self._end_kata()
         else:
             self._note(message)
@@ -135,11 +148,13 @@ class Loop:
         assert isinstance(specs, dict)
         assert isinstance(problems, dict)
         self.specs, self.problems = specs, problems
-        self.ready, self.restarts, self.state.trouble = True, 0, ""
+        self.ready, self.state.trouble = True, ""
         for name in self.left:
             expected = dict.fromkeys(self.specs.get(name, []))
             self.state.scores.setdefault(name, Score(self.state.katas[name])).expected = expected
         if self.left:
+            # What comes before is the start, and not the run.
+            self.since = time.perf_counter()
             self.warm.run(self.number, self.left)
 
     def _note(self, message: dict[str, object]) -> None:
@@ -165,11 +180,19 @@ class Loop:
         self.state.running = bool(self.left)
         self.state.ms = ms
         self.view.ended(self.state, score, ms)
-        run_ended(self.state.root, [run])
+        self._tell_listeners(run)
         if self.left:
             self._begin(self.state.katas[self.left[0]])
             self.since = time.perf_counter()
             self.view.began(self.state)
+
+    def _tell_listeners(self, run: Run) -> None:
+        """Call the listeners; what they say goes to the view, and not into the middle of it."""
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            run_ended(self.state.root, [run])
+        if said.getvalue():
+            self.state.notice = said.getvalue().strip()
+            self.view.changed(self.state)
 
     # ----- the warm process
 
@@ -190,22 +213,19 @@ class Loop:
 
     def _lose(self, errors: str) -> None:
         """Start another warm process where one has ended in the middle of work."""
-        if not self.ready:
+        self.warm.stop()
+        self.restarts += 1
+        if not self.ready or self.restarts > MOST_RESTARTS:
             self._be_in_trouble(errors or "pytest does not start")
             return
         self.ready = False
         spec = self._spec_at_work()
         if self.left and spec is not None:
             last = (errors.splitlines() or ["it ended the process of the specs"])[-1]
+            title = title_of(spec.rpartition("::")[2])
             name = self.left[0]
-            self._note(
-                {
-                    "kata": name,
-                    "spec": spec,
-                    "seconds": 0.0,
-                    "failure": Failure(name, _title(spec), message=last, node=spec).write(),
-                }
-            )
+            found = Failure(name, title, message=last, node=spec).write()
+            self._note({"kata": name, "spec": spec, "seconds": 0.0, "failure": found})
             self._end_kata()
         self.warm.start()
 
@@ -242,10 +262,7 @@ class Loop:
             case "p":
                 self.ask([state.beside(-1)], now)
             case "a":
-                self.ask(list(state.katas.values()), now)
-
-
-def _title(spec: str) -> str:
-    from dojo.plugin.failures import title_of
-
-    return title_of(spec.rpartition("::")[2])
+                others = [kata for kata in state.katas.values() if kata.name != state.kata.name]
+                self.ask([*others, state.kata], now)
+                state.page = "board"
+                self.view.redraw(state)

@@ -24,7 +24,7 @@ HELP = """\
 A kata runs whenever its app.py is saved; this screen never moves on by itself.
 
   r      run again
-  h      one more of the three hints
+  h      the hints; again, one more of the three
   c      the card: the story and the contract
   n      the next kata; of a green one, the next that is not green
   p      the kata before
@@ -59,13 +59,17 @@ class Page:
 
 def page_of(state: State, console: Console, width: int) -> Page:
     """The page that the state asks for."""
-    body = {
-        "verdict": _verdict,
-        "hints": _hints,
-        "board": _board,
-        "help": lambda _state, _width: _plain(HELP),
-    }.get(state.page)
-    lines = list(body(state, width)) if body is not None else _card(state, console, width)
+    match state.page:
+        case "hints":
+            lines = list(_hints(state, width))
+        case "board":
+            lines = list(_board(state))
+        case "help":
+            lines = _plain(HELP)
+        case "card":
+            lines = _card(state, console, width)
+        case _:
+            lines = list(_verdict(state, width))
     keys = KEYS["verdict" if state.page in ("verdict", "hints") else "other"]
     foot = [Text(), Text(keys, "dim")]
     if state.notice:
@@ -152,7 +156,7 @@ def _hints(state: State, width: int) -> Iterator[Text]:
         yield Text("h shows one more, esc goes back", "dim")
 
 
-def _board(state: State, _width: int) -> Iterator[Text]:
+def _board(state: State) -> Iterator[Text]:
     for name, kata in state.katas.items():
         light = state.lights.get(name, "grey")
         line = Text()

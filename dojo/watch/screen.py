@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
+from dojo.commands import hint
 from dojo.plugin.score import Score
 from dojo.watch.events import Event, Redraw
 from dojo.watch.keys import Keyboard, Terminal
@@ -57,8 +59,8 @@ class Screen:
         if name in ("up", "down", "page up", "page down"):
             self.top += {"up": -1, "down": 1, "page up": -room, "page down": room}[name]
         elif name == "h":
-            state.hints = min(state.hints + 1, len(state.kata.hints))
-            state.page, self.top = "hints", 0
+            _show_hints(state)
+            self.top = 0
         elif name in PAGES:
             state.page = "verdict" if state.page == PAGES[name] else PAGES[name]
             self.top = 0
@@ -103,12 +105,24 @@ class Screen:
         self.console.file.flush()
 
 
+def _show_hints(state: State) -> None:
+    """Show the hints that were shown before, or else one more of them."""
+    kata = state.kata
+    if state.page != "hints" and not state.hints:
+        state.hints = hint.seen(kata)
+    if state.page == "hints" or not state.hints:
+        state.hints = min(state.hints + 1, len(kata.hints))
+        with contextlib.suppress(OSError):
+            hint.note(kata, state.hints)
+    state.page = "hints"
+
+
 @contextmanager
 def screen(console: Console, events: SimpleQueue[Event]) -> Iterator[Screen]:
     """A screen for the block; it follows the size of the terminal, and goes on after Ctrl-Z."""
     keyboard = Terminal(events)
     view = Screen(console, keyboard)
-    before = {}
+    before: dict[int, Any] = {}
 
     def resized(_signum: int, _frame: FrameType | None) -> None:
         events.put(Redraw())
