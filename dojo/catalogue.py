@@ -67,10 +67,11 @@ class Kata:
 
     @cached_property
     def spec_names(self) -> tuple[str, ...]:
-        """The test functions of the spec, in the order of the file."""
-        if not self.spec_file.is_file():
+        """The test functions of the spec, in the order of the file; none where it cannot be read."""
+        try:
+            tree = ast.parse(self.spec_file.read_bytes())
+        except (OSError, SyntaxError, ValueError):
             return ()
-        tree = ast.parse(self.spec_file.read_bytes())
         return tuple(
             node.name
             for node in tree.body

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import threading
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO
 
 from dojo.plugin.patience import MOST
 from dojo.watch.limits import left_out
-from dojo.watch.warm import Send, Warm
+from dojo.watch.warm import Send, Warm, remove
 
 
 def serve(warm: Warm, jobs: BinaryIO, _outcomes: BinaryIO, send: Send) -> None:
@@ -25,7 +24,7 @@ def serve(warm: Warm, jobs: BinaryIO, _outcomes: BinaryIO, send: Send) -> None:
     def read() -> None:
         for line in jobs:
             waiting.put(json.loads(line))
-        shutil.rmtree(warm.scratch, ignore_errors=True)
+        remove(warm.scratch)
         os._exit(0)
 
     threading.Thread(target=read, name="dojo-jobs", daemon=True).start()

@@ -24,8 +24,9 @@ class Warm:
     def __init__(
         self, root: Path, scratch: Path, events: SimpleQueue[Event], *, fork: bool
     ) -> None:
-        self._words = [str(root), str(scratch), str(Path.cwd()), "fork" if fork else "alone"]
+        self._words = [str(Path.cwd()), "fork" if fork else "alone"]
         self._root = root
+        self._scratch = scratch
         self.fork = fork
         self._events = events
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,9 +41,12 @@ class Warm:
         """Start it, in place of the one that there was."""
         self.stop()
         self.generation += 1
+        # Each has a folder of its own, which it removes at its end.
+        folder = self._scratch / str(self.generation)
+        folder.mkdir(parents=True)
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - the thread closes it
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "dojo.watch.warm", *self._words],
+            [sys.executable, "-m", "dojo.watch.warm", self._root, folder, *self._words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -77,9 +77,7 @@ class Lines(Json):
         else:
             for text in words.what_next(state):
                 self._say(text)
-        light, count = score.run().light, words.count(score)
-        line = Text(f"● {light:<5}", STYLES[light])
-        line.append(f"  {score.kata.number}  {words.marks(score)}  {count}  {ms / 1000:.2f} s")
+        line = words.light_line(score).append(f"  {ms / 1000:.2f} s", "default")
         self.console.print(line, soft_wrap=True)
         self._say()
         sys.stdout.flush()

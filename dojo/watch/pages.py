@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -16,10 +16,8 @@ from dojo.watch import words
 from dojo.watch.state import State
 from dojo.watch.words import STYLES
 
-KEYS = {
-    "verdict": "h hint  c card  r run  n next  p previous  a all  b board  ? help  q quit",
-    "other": "esc back  ↑↓ scroll  q back",
-}
+KEYS = ("h hint", "c card", "r run", "n next", "p previous", "a all", "b board", "? help", "q quit")
+BACK = ("esc back", "↑↓ scroll", "q back")
 HELP = """\
 A kata runs whenever its app.py is saved; this screen never moves on by itself.
 
@@ -70,10 +68,13 @@ def page_of(state: State, console: Console, width: int) -> Page:
             lines = _card(state, console, width)
         case _:
             lines = list(_verdict(state, width))
-    keys = KEYS["verdict" if state.page in ("verdict", "hints") else "other"]
-    foot = [Text(), Text(keys, "dim")]
-    if state.notice:
-        foot = [Text(), *(Text(line, "yellow") for line in _wrapped(state.notice, width)), foot[1]]
+    notice = _wrapped(state.notice, width) if state.notice else []
+    keys = KEYS if state.page in ("verdict", "hints") else BACK
+    foot = [
+        Text(),
+        *(Text(line, "yellow") for line in notice),
+        *(Text(line, "dim") for line in _in_lines(keys, width)),
+    ]
     return Page(_head(state, width), lines, foot)
 
 
@@ -175,6 +176,18 @@ def _card(state: State, console: Console, width: int) -> list[Text]:
     return [
         Text.assemble(*((s.text, s.style or "") for s in line if not s.control)) for line in lines
     ]
+
+
+def _in_lines(keys: Sequence[str], width: int) -> list[str]:
+    """The keys in as few lines as they fit into."""
+    lines = [""]
+    for key in keys:
+        longer = f"{lines[-1]}  {key}" if lines[-1] else key
+        if len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(key)
+    return lines
 
 
 def _plain(text: str) -> list[Text]:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from dojo.commands import hint
 from dojo.plugin.score import Score
+from dojo.watch import words
 from dojo.watch.events import Event, Redraw
 from dojo.watch.keys import Keyboard, Terminal
 from dojo.watch.pages import Page, page_of
@@ -104,6 +105,12 @@ class Screen:
         self.console.set_alt_screen(False)
         self.console.file.flush()
 
+    def say_goodbye(self) -> None:
+        """Leave the last verdict behind, in a line."""
+        state = self._state
+        if state is not None and state.score.ran and not state.running:
+            self.console.print(words.light_line(state.score), soft_wrap=True)
+
 
 def _show_hints(state: State) -> None:
     """Show the hints that were shown before, or else one more of them."""
@@ -151,3 +158,4 @@ def screen(console: Console, events: SimpleQueue[Event]) -> Iterator[Screen]:
                 signal.signal(number, handler)
         keyboard.stop()
         view.leave()
+        view.say_goodbye()

@@ -11,6 +11,7 @@ comes back:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import json
@@ -192,6 +193,13 @@ def sender(outcomes: BinaryIO) -> Send:
     return send
 
 
+def remove(scratch: Path) -> None:
+    """Remove the folder for specs: who has made it may not be there any more."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        scratch.parent.rmdir()
+
+
 def main() -> int:
     """Serve `dojo watch`; the arguments are the project, a folder for specs, and how to run."""
     root, scratch, shown_from, how = sys.argv[1:5]
@@ -207,8 +215,7 @@ def main() -> int:
         try:
             way.serve(warm, jobs, outcomes, send)
         finally:
-            # Who started this process may not be there any more.
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove(warm.scratch)
 
     return run_pytest(Path(root), Warm(Path(scratch), Path(shown_from), work))
 

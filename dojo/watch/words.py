@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.text import Text
+
 from dojo.commands.checkout import shown
 from dojo.commands.standing import STYLES as LIGHTS
 from dojo.plugin.score import Score
@@ -27,6 +29,13 @@ def count(score: Score) -> str:
     """How many specs passed, of how many."""
     passed = list(score.marks.values())
     return f"{passed.count(True)}/{len(passed)}"
+
+
+def light_line(score: Score) -> Text:
+    """The light of a kata and its marks."""
+    light = score.run().light
+    line = Text(f"● {light:<5}", STYLES[light])
+    return line.append(f"  {score.kata.number}  {marks(score)}  {count(score)}", "default")
 
 
 def what_next(state: State) -> list[str]:
