@@ -8,7 +8,9 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
+from dojo.commands.checkout import shown
 from dojo.plugin import render
+from dojo.plugin.failures import Failure
 from dojo.plugin.score import Score
 from dojo.watch import words
 from dojo.watch.state import State
@@ -72,8 +74,8 @@ class Lines(Json):
             self._say(f"✗ {first.sentence}", "bold red")
             for text, style in render.shown(first, self.width):
                 self._say(text, STYLES[style])
-            if first.file and first.line:
-                self._say(f"{first.file}:{first.line}: error: {first.sentence} {first.message}")
+            place = _place(first) or f"{shown(score.kata.stub)}:1"
+            self._say(f"{place}: error: {first.sentence} {first.message}")
         else:
             for text in words.what_next(state):
                 self._say(text)
@@ -84,6 +86,16 @@ class Lines(Json):
 
     def _say(self, text: str = "", style: str = "") -> None:
         self.console.print(Text(text, style), soft_wrap=True)
+
+
+def _place(found: Failure) -> str:
+    """The place in the solution to look at; empty where none is known."""
+    frames = [frame for shown in found.tracebacks for frame in shown.frames]
+    rows = [row for row in found.timeline if row.marked and row.file]
+    for place in (found, *frames[-1:], *rows[:1]):
+        if place.file and place.line:
+            return f"{place.file}:{place.line}"
+    return ""
 
 
 def _say_notice(state: State) -> None:

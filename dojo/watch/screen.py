@@ -108,7 +108,7 @@ class Screen:
     def say_goodbye(self) -> None:
         """Leave the last verdict behind, in a line."""
         state = self._state
-        if state is not None and state.score.ran and not state.running:
+        if state is not None and state.score.ran:
             self.console.print(words.light_line(state.score), soft_wrap=True)
 
 

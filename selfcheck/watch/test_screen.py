@@ -118,8 +118,8 @@ def test_a_watch_is_driven_by_keys(terminal: Terminal, tmp_path: Path):
     terminal.until("running")
     terminal.until("All katas are green")
     app_of(tmp_path).write_text(RED, encoding="utf-8")
+    terminal.until("1/2  ")  # and the seconds: it has ended
     terminal.until("The line comes after the response.")
-    terminal.until("likely")
 
     terminal.press("\x1a")
     terminal.until("STOPPED")
