@@ -67,7 +67,7 @@ class Kata:
 
     @cached_property
     def spec_names(self) -> tuple[str, ...]:
-        """The test functions of the spec, in the order of the file; none where it cannot be read."""
+        """The test functions of the spec, in the order of the file; none where it is broken."""
         try:
             tree = ast.parse(self.spec_file.read_bytes())
         except (OSError, SyntaxError, ValueError):

@@ -24,7 +24,6 @@ from dojo.run import cli as run
 from dojo.watch import cli as watch
 
 
-
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     dojo = argparse.ArgumentParser(

@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ABOVE = ("dojo.plugin", "dojo.grading", "dojo.commands", "dojo.run")
+ABOVE = ("dojo.plugin", "dojo.grading", "dojo.commands", "dojo.run", "dojo.watch")
 FORBIDDEN = {
     "dojo.harness": ABOVE,
     "dojo.observers": ABOVE,
     "dojo.doubles": ABOVE,
-    "dojo.plugin": ("dojo.grading", "dojo.commands", "dojo.run"),
+    "dojo.plugin": ("dojo.grading", "dojo.commands", "dojo.run", "dojo.watch"),
+    "dojo.watch": ("dojo.grading", "dojo.run"),
 }
 # Modules that are started by a command line, by pytest, or by `python -m`.
 STARTED = {
     "dojo.cli",
     "dojo.run.app",
+    "dojo.watch.warm",
     "dojo.plugin.entry",
     "dojo.plugin.hooks",
     "dojo.grading.sandbox.fork_server",

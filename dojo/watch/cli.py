@@ -12,8 +12,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
-from dojo.catalogue import find, read_catalogue
-from dojo.commands.checkout import DONE, CommandError, add_command, find_root
+from dojo.commands.checkout import DONE, add_command, asked_for, find_root
 from dojo.commands.standing import current, standings
 from dojo.watch.events import Event
 from dojo.watch.loop import Loop, View
@@ -55,14 +54,9 @@ def add_to(commands: Any) -> None:
 def run(asked: argparse.Namespace) -> int:
     """Watch until the learner quits."""
     root = find_root()
-    katas = read_catalogue(root)
-    kata = find(katas, asked.kata) if asked.kata else None
-    if kata is None:
-        standing = current(standings())
-        kata = standing.kata if standing is not None else next(iter(katas.values()), None)
-    if kata is None:
-        raise CommandError(f"{root} has no katas")
-    state = State.begin(root, katas, kata)
+    katas = standings()
+    at = current(katas) or katas[0]
+    state = State.begin(root, katas, asked_for(asked) if asked.kata else at.kata)
     events: SimpleQueue[Event] = SimpleQueue()
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

@@ -90,12 +90,13 @@ class Lines(Json):
 
 def _place(found: Failure) -> str:
     """The place in the solution to look at; empty where none is known."""
-    frames = [frame for shown in found.tracebacks for frame in shown.frames]
-    rows = [row for row in found.timeline if row.marked and row.file]
-    for place in (found, *frames[-1:], *rows[:1]):
-        if place.file and place.line:
-            return f"{place.file}:{place.line}"
-    return ""
+    frames = [frame for raised in found.tracebacks for frame in raised.frames]
+    places = [
+        (found.file, found.line),
+        *((frame.file, frame.line) for frame in frames[-1:]),
+        *((row.file, row.line) for row in found.timeline if row.marked),
+    ]
+    return next((f"{file}:{line}" for file, line in places if file and line), "")
 
 
 def _say_notice(state: State) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dojo import progress
 from dojo.catalogue import Kata
-from dojo.lights import Light
+from dojo.commands.standing import Standing
 from dojo.plugin.failures import Failure
 from dojo.plugin.score import Score
 
@@ -25,7 +25,7 @@ class State:
     katas: dict[str, Kata]
     kata: Kata
     score: Score
-    lights: dict[str, Light] = field(default_factory=dict)
+    lights: dict[str, str] = field(default_factory=dict)
     running: bool = False
     ms: int | None = None
     trouble: str = ""
@@ -35,10 +35,10 @@ class State:
     scores: dict[str, Score] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, root: Path, katas: dict[str, Kata], kata: Kata) -> State:
+    def begin(cls, root: Path, standings: Sequence[Standing], kata: Kata) -> State:
         """The state before the first run."""
-        latest = progress.latest(root)
-        lights = {name: run.light for name, run in latest.items() if name in katas}
+        katas = {standing.kata.name: standing.kata for standing in standings}
+        lights = {standing.kata.name: standing.light for standing in standings}
         return cls(root, katas, kata, Score(kata), lights)
 
     def move_to(self, kata: Kata) -> None:

@@ -90,6 +90,7 @@ class Watch:
 
     def __init__(self, root: Path, *options: str) -> None:
         self.root = root
+        self.options = options
         self.process = subprocess.Popen(
             [sys.executable, "-m", "dojo.cli", "watch", "k01", "--json", *options],
             cwd=root,

@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from dojo.catalogue import read_catalogue
+from dojo.commands.standing import Standing
 from dojo.plugin.failures import Failure, Row
 from dojo.watch import keys
 from dojo.watch.pages import page_of
@@ -142,8 +143,8 @@ def test_a_watch_is_driven_by_keys(terminal: Terminal, tmp_path: Path):
 @pytest.fixture
 def state(tmp_path: Path) -> State:
     """The state of a watch whose first kata is red."""
-    katas = read_catalogue(make(tmp_path))
-    state = State.begin(tmp_path, katas, katas[ONE])
+    katas = [Standing(kata, None, False) for kata in read_catalogue(make(tmp_path)).values()]
+    state = State.begin(tmp_path, katas, katas[0].kata)
     node = f"tests/test_{ONE}.py::test_the_line_comes_after_the_response"
     rows = [Row("request", f"GET /{number}") for number in range(30)]
     found = Failure(
@@ -177,7 +178,7 @@ def test_hints_come_one_at_a_time(state: State):
         shown.append(state.hints)
     assert shown == [1, 2, 2, 2, 3, 3]
 
-    again = State.begin(state.root, state.katas, state.kata)
+    again = State.begin(state.root, [Standing(state.kata, None, False)], state.kata)
     view.key(again, "h")
     assert again.hints == 3
 
