@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
-from watchfiles._rust_notify import RustNotify
+import watchfiles
 
 from dojo.watch.events import Event, Noticed, Saved, ToolChanged
 
@@ -26,6 +27,7 @@ GONE = 0.1  # s in which a file that is replaced may be missing
 
 State = tuple[int, int, int] | None
 States = dict[Path, State]
+Events = Iterator[set[tuple[watchfiles.Change, str]]]
 
 
 def state_of(file: Path) -> State:
@@ -101,24 +103,32 @@ class Saves(threading.Thread):
             self.stopping.wait(POLL)
             return None
         try:
-            told = self._notify.watch(MOST, STEP, int(LOOK * 1000), self.stopping)
+            return {path for _, path in next(self._notify)}
+        except StopIteration:
+            return set()
         except Exception as error:  # noqa: BLE001 - whatever the file system says
-            self._fall_back(f"{type(error).__name__}: {error}")
+            self._fall_back(str(error))
             return None
-        return set() if isinstance(told, str) else {path for _, path in told}
 
     def _names_tool(self, told: set[str]) -> bool:
         apps = {str(file) for file in self.names}
         return any(path.endswith((".py", ".toml")) and path not in apps for path in told)
 
-    def _watcher(self) -> RustNotify | None:
-        folders = [str(self.root / name) for name in ("katas", "tests", "dojo")]
-        there = [folder for folder in folders if Path(folder).is_dir()]
-        try:
-            return RustNotify(there, False, False, 0, True, True)
-        except Exception as error:  # noqa: BLE001 - it raises errors of its own, and `OSError`
-            self._fall_back(str(error))
-            return None
+    def _watcher(self) -> Events:
+        """The events, in sets that are empty where none came for a while."""
+        folders = [self.root / name for name in ("katas", "tests", "dojo")]
+        return watchfiles.watch(
+            *(folder for folder in folders if folder.is_dir()),
+            watch_filter=None,
+            debounce=MOST,
+            step=STEP,
+            stop_event=self.stopping,
+            rust_timeout=int(LOOK * 1000),
+            yield_on_timeout=True,
+            raise_interrupt=False,
+            force_polling=False,
+            ignore_permission_denied=True,
+        )
 
     def _fall_back(self, why: str) -> None:
         self._notify = None
@@ -148,9 +158,10 @@ class Saves(threading.Thread):
 
     def _event_comes(self) -> bool:
         """Whether the event of a change that was just seen comes a moment later."""
-        if self._notify is None:
-            return False
-        return not isinstance(self._notify.watch(MOST, STEP, 300, self.stopping), str)
+        told = self._wait()
+        if told:
+            self._tell_tool(time.perf_counter())
+        return bool(told)
 
     def _tell_saved(self, at: float) -> None:
         changed = self._changed()

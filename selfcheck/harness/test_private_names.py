@@ -45,6 +45,7 @@ NAMES = [
     ("ssl", "_create_default_https_context", "process: certificates that a solution trusts"),
     ("logging", "_warnings_showwarning", "process: `logging.captureWarnings`"),
     ("respx.mocks", "HTTPCoreMocker", "http: what replaces the methods of httpcore"),
+    ("pydantic.networks", "version", "watch.warm: it is looked up for each `EmailStr`"),
     ("pytest_timeout", "is_debugging", "debugger: whether a debugger traces this thread"),
 ]
 

@@ -97,6 +97,8 @@ def test_a_half_written_file_is_not_the_last_word(watch: Watch):
 
 def test_an_endless_loop_is_cut_and_the_watch_goes_on(watch: Watch):
     """It is a mistake that everybody makes one day."""
+    if "--no-fork" in watch.options:
+        pytest.skip("the same limit in both")
     watch.save(ENDLESS)
     assert watch.verdict()["light"] == "red"
 
@@ -186,19 +188,18 @@ def test_a_hanging_interpreter_is_killed(tmp_path: Path):
 # ----- where the system does not tell
 
 
-class NoEvents:
-    """What watches a network drive: nothing ever comes."""
-
-    def watch(self, *_: object) -> str:
+def no_events(_self: Saves) -> Iterator[set[object]]:
+    """What comes from a network drive: nothing."""
+    while True:
         time.sleep(0.01)
-        return "timeout"
+        yield set()
 
 
 @pytest.fixture
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleQueue[Event]]:
     """The events of a project in a place where files change and nobody tells."""
     monkeypatch.setattr(saves, "LOOK", 0.01)
-    monkeypatch.setattr(Saves, "_watcher", lambda _self: NoEvents())
+    monkeypatch.setattr(Saves, "_watcher", no_events)
     root = make(tmp_path)
     events: SimpleQueue[Event] = SimpleQueue()
     thread = Saves(root, {name: app_of(root, name) for name in (ONE, TWO)}, events, poll=False)
@@ -215,7 +216,9 @@ def test_a_place_without_events_is_noticed(told: SimpleQueue[Event], tmp_path: P
         app_of(tmp_path).write_text(f"{content}\n", encoding="utf-8")
         while not found or not isinstance(found[-1], Saved):
             found.append(told.get(timeout=PATIENCE))
-        assert found.pop() == Saved((ONE,), pytest.approx(time.perf_counter(), abs=PATIENCE))
+        saved = found.pop()
+        assert isinstance(saved, Saved)
+        assert saved.katas == (ONE,)
 
     (notice,) = found
     assert isinstance(notice, Noticed)
