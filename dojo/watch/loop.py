@@ -85,7 +85,9 @@ class Loop:
         """Take one event. Raises `Quit`."""
         match event:
             case Saved(names, at):
-                self.ask([self.state.katas[name] for name in names], at)
+                katas = [self.state.katas[name] for name in names if name in self.state.katas]
+                if katas:
+                    self.ask(katas, at)
             case ToolChanged(at):
                 self._begin_anew(at)
             case Noticed(text):
@@ -94,7 +96,10 @@ class Loop:
             case Told(generation, message):
                 if generation == self.warm.generation:
                     self.heard = time.perf_counter()
-                    self._hear(message)
+                    try:
+                        self._hear(message)
+                    except (KeyError, TypeError):
+                        self._be_in_trouble("the dojo itself was changed: start `dojo watch` again")
             case Ended(generation, errors):
                 if generation == self.warm.generation:
                     self._lose(errors)
