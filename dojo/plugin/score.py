@@ -44,22 +44,15 @@ class Score:
     @property
     def specs(self) -> list[str]:
         """The node ids, in the order of the spec file."""
-        names = list(self.kata.spec_names)
-
-        def place(node: str) -> int:
-            name = _name_of(node)
-            return names.index(name) if name in names else len(names)
-
-        return sorted({**self.expected, **dict.fromkeys([*self.red, *self.passed])}, key=place)
+        places = {name: number for number, name in enumerate(self.kata.spec_names)}
+        nodes = {**self.expected, **dict.fromkeys([*self.red, *self.passed])}
+        return sorted(nodes, key=lambda node: places.get(_name_of(node), len(places)))
 
     @property
     def failures(self) -> list[Failure]:
         """The red specs, in the order of the spec file."""
-        return [
-            self.red[node] or _unexplained(self.kata, node)
-            for node in self.specs
-            if node in self.red
-        ]
+        red = [node for node in self.specs if node in self.red] if self.red else []
+        return [self.red[node] or _unexplained(self.kata, node) for node in red]
 
     @property
     def light(self) -> str:
