@@ -132,6 +132,9 @@ class Loop:
         return self.ready and bool(self.left) and silent and not self.warm.fork
 
     def _begin(self, kata: Kata) -> None:
+        before = self.state.scores.get(kata.name)
+        self.state.before = before if before is not None and before.ran else None
+        self.state.began = time.perf_counter()
         self.state.score = self.state.scores[kata.name] = Score(kata)
         self.state.score.expected = dict.fromkeys(self.specs.get(kata.name, []))
         self.state.kata = kata
@@ -242,7 +245,9 @@ class Loop:
         return next((spec for spec in score.specs if spec not in reported), None)
 
     def _check_silence(self) -> None:
-        """End a warm process that hangs."""
+        """End a warm process that hangs; the details of the last run are old by now."""
+        if self.state.running:
+            self.view.changed(self.state)
         silent = time.perf_counter() - max(self.heard, self.since)
         if self.ready and self.left and silent > SILENCE:
             self.warm.stop()

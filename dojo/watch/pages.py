@@ -100,7 +100,7 @@ def _verdict(state: State, width: int) -> Iterator[Text]:
         return
     first = state.first
     if first is None:
-        if not state.running and state.score.ran:
+        if state.seen.ran and (not state.running or state.seen is state.before):
             yield from _green(state, width)
         return
     if first.light == "grey":
@@ -139,7 +139,7 @@ def _failure(found: Failure, width: int) -> Iterator[Text]:
 
 def _others(state: State) -> Iterator[Text]:
     """The titles of the specs that are red as well."""
-    red = [name for name, passed in state.score.marks.items() if passed is False][1:]
+    red = [name for name, passed in state.seen.marks.items() if passed is False][1:]
     if red:
         yield Text()
         yield Text(f"{len(red)} more red", "dim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from dojo.commands.standing import Standing
 from dojo.plugin.failures import Failure
 from dojo.plugin.score import Score
 
+CALM = 0.7  # s for which the details of the last run stay
+
 
 @dataclass
 class State:
@@ -18,7 +21,8 @@ class State:
 
     `score` is that of the last run of `kata`, or of the run that is under way. `ms` is how long the
     last run took, from the save or the key to its end. `trouble` says why nothing can run. `page`
-    is what the screen shows: the verdict, or something that a key has asked for.
+    is what the screen shows: the verdict, or something that a key has asked for. `before` is the
+    score of the run before the one that is under way, which began at `began`.
     """
 
     root: Path
@@ -33,6 +37,8 @@ class State:
     hints: int = 0
     page: str = "verdict"
     scores: dict[str, Score] = field(default_factory=dict)
+    before: Score | None = None
+    began: float = 0.0
 
     @classmethod
     def begin(cls, root: Path, standings: Sequence[Standing], kata: Kata) -> State:
@@ -49,9 +55,15 @@ class State:
         self.score, self.ms = self.scores.get(kata.name, Score(kata)), None
 
     @property
+    def seen(self) -> Score:
+        """The score whose details are seen: at first the one before, so that nothing flickers."""
+        soon = time.perf_counter() - self.began < CALM
+        return self.before if self.running and self.before is not None and soon else self.score
+
+    @property
     def first(self) -> Failure | None:
         """The first red spec."""
-        return next(iter(self.score.failures), None)
+        return next(iter(self.seen.failures), None)
 
     @property
     def reference(self) -> Path | None:
