@@ -20,7 +20,7 @@ KATA = "k01_notification_log"
 RIGHT = (ROOT / "solutions" / KATA / "app.py").read_text(encoding="utf-8")
 LIGHT_ROW = re.compile(r"^[●*] (\w+) +(k\d\d)  .*?(\d+)/(\d+)(?:  \d+ of \d+ run)?$", re.MULTILINE)
 OURS = re.compile(r"INTERNALERROR|Traceback|dojo[/\\]\w+\.py")
-PATIENCE = 60
+PATIENCE = 120
 
 
 def changed(old: str, new: str, text: str = RIGHT) -> str:

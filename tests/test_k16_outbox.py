@@ -358,7 +358,7 @@ async def test_no_mail_is_sent_twice_wherever_two_orders_meet(client, database, 
             with database.hold_step(step):
                 held = await first.until_held()
                 second = client.begin("POST", "/orders", json=order(names[1]))
-                await client.until(lambda other=second: other.finished, seconds=0.08)
+                await client.until(lambda other=second: other.finished, seconds=0.06)
 
         assert sorted(mail.to for mail in mail_server.mails) == [
             f"{name}@example.com" for name in names
