@@ -21,6 +21,8 @@ from dojo.commands import (
 )
 from dojo.grading import cli, export
 from dojo.run import cli as run
+from dojo.session import cli as session
+from dojo.session import join
 from dojo.watch import cli as watch
 
 
@@ -38,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
     commands = dojo.add_subparsers(title="commands", metavar="COMMAND")
     for comfort in (watch, status, next_kata, card, hint, run, compare, reset, restore, completion):
         comfort.add_to(commands)
+    session.add_to(commands)
+    join.add_to(commands)
     cli.add_to(commands)
     export.add_to(commands)
     new_kata.add_to(commands)

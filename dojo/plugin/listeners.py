@@ -8,11 +8,12 @@ from pathlib import Path
 
 from dojo import progress
 from dojo.progress import Run
+from dojo.session import after_run
 
 Listener = Callable[[Path, Sequence[Run]], object]
 
 # Each is called with the folder of the project, and a run for each kata of which a spec ran.
-LISTENERS: list[Listener] = [progress.append]
+LISTENERS: list[Listener] = [progress.append, after_run.run_ended]
 
 
 def run_ended(root: Path, runs: Sequence[Run]) -> None:

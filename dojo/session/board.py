@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from dojo.session import cards
 from dojo.session.room import EVERYTHING, Room
@@ -58,7 +59,7 @@ class Board:
         self.epoch = secrets.token_hex(4)
         self.version = 1
         self._changed: dict[str, int] = {}
-        self._html: dict[str, tuple[int, str]] = {}
+        self._html: dict[str, tuple[int, Markup]] = {}
         self._minute = self._minute_of(room.now())
 
     def touch(self, parts: Iterable[str]) -> None:
@@ -78,29 +79,29 @@ class Board:
         """The names of all parts."""
         return [*PARTS, *(f"team-{number}" for number in self.room.teams)]
 
-    def since(self, version: int) -> tuple[int, dict[str, str]]:
+    def since(self, version: int) -> tuple[int, dict[str, Markup]]:
         """The version now, and the parts that have changed since another one."""
         with self.room.lock:
             changed = [name for name in self.names() if self._changed.get(name, 1) > version]
             return self.version, {name: self.html(name) for name in changed}
 
-    def html(self, name: str) -> str:
+    def html(self, name: str) -> Markup:
         """A part of the page."""
         with self.room.lock:
             version = self._changed.get(name, 1)
-            known, text = self._html.get(name, (0, ""))
+            known, text = self._html.get(name, (0, Markup("")))
             # The list of teams holds their rows, which change without it.
             if known != version or name == "teams":
                 text = self._render(name)
                 self._html[name] = version, text
             return text
 
-    def _render(self, name: str) -> str:
+    def _render(self, name: str) -> Markup:
         kind, _, number = name.partition("-")
         template = templates.get_template(f"{kind}.html.jinja")
         if kind == "team":
-            return template.render(self._row(self.room.teams[int(number)]))
-        return template.render(self._context())
+            return Markup(template.render(self._row(self.room.teams[int(number)])))
+        return Markup(template.render(self._context()))
 
     def _context(self) -> dict[str, Any]:
         room, now = self.room, self.room.now()

@@ -39,7 +39,7 @@ class LightIn(Message):
 class LightsIn(Message):
     """Lights that a team sends together; those of a time without a connection come in one go."""
 
-    lights: Annotated[tuple[LightIn, ...], Field(min_length=1, max_length=MOST_AT_ONCE)]
+    lights: Annotated[list[LightIn], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
 class JoinIn(Message):

@@ -65,13 +65,13 @@ def may_see(request: Request, room: Room, address: Address) -> bool:
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RefusedError)
-    async def refused(request: Request, error: RefusedError) -> Response:
+    async def refused(_request: Request, error: RefusedError) -> Response:
         """Say why."""
         wait = {"Retry-After": str(max(1, round(error.retry_after)))} if error.retry_after else {}
         return JSONResponse({"detail": str(error)}, error.status, headers=wait)
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(request: Request, error: RequestValidationError) -> Response:
+    async def malformed(_request: Request, error: RequestValidationError) -> Response:
         """Name what is wrong; what was sent is not sent back."""
         wrong = [
             f"{'.'.join(str(part) for part in one['loc'][1:])[:80]}: {one['msg']}"

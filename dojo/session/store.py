@@ -107,14 +107,13 @@ class Store:
 
     def _open(self) -> None:
         with self._errors_in_words():
+            # The facilitator's token is in it, and in the files that SQLite makes beside it.
+            os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
             with self.engine.begin() as connection:
                 version = connection.execute(text("PRAGMA user_version")).scalar_one()
                 if version == 0:
                     Base.metadata.create_all(connection)
                     connection.execute(text(f"PRAGMA user_version = {VERSION}"))
-            with contextlib.suppress(OSError):
-                # The facilitator's token is in it.
-                self.file.chmod(0o600)
         if version > VERSION:
             raise StoreError(
                 f"{self.file} was written by a newer dojo (version {version} of its tables, and "

@@ -1,0 +1,111 @@
+"""Baby steps in a checkout: one more green spec in time, or back to the last file that had it.
+
+A step begins at a run in which one more spec was green than in any before it. The file as it was
+then is kept under `.dojo/steps/`. The first run after the time is over that is not one spec further
+puts that file back; what is lost by it goes to `.dojo/backups/`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from dojo.catalogue import Kata, read_catalogue
+from dojo.commands import backups
+from dojo.progress import Run, state_folder
+
+FOLDER = "steps"
+MINUTE = 60.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """The step at hand: since when, and how many specs were green at its beginning."""
+
+    began: float
+    passed: int
+
+
+def after_run(root: Path, runs: Sequence[Run], minutes: float, now: float) -> set[str]:
+    """Note steps that were made, and go back where one was not made in time.
+
+    Runs of some of the specs do not count. Gives the names of the katas whose file was put back.
+    Raises `OSError`.
+    """
+    katas = read_catalogue(root)
+    went_back = set()
+    for run in runs:
+        kata = katas.get(run.kata)
+        if kata is None or not run.whole or run.light == "grey":
+            continue
+        if _is_late(kata, run, minutes, now):
+            went_back.add(run.kata)
+    return went_back
+
+
+def _is_late(kata: Kata, run: Run, minutes: float, now: float) -> bool:
+    step, content = _read(kata), backups.content_of(kata)
+    if content is None:
+        return False
+    kept = _file(kata, ".py")
+    if step is None or not kept.exists() or run.passed > step.passed or run.done:
+        _keep(kata, content, Step(now, run.passed))
+        return False
+    if now - step.began <= minutes * MINUTE:
+        return False
+    last = kept.read_bytes()
+    _write(kata, Step(now, step.passed))
+    if content == last:
+        return False
+    backup = backups.replace(kata, last)
+    at = datetime.fromtimestamp(step.began).strftime("%H:%M")
+    green = f"{step.passed} of {run.total} green"
+    print(f"\nBaby steps: {minutes:g} minutes are over, and no spec more is green.")
+    print(f"  {_shown(kata.stub)} is again as it was at {at}, with {green}.")
+    if backup is not None:
+        print(
+            f"  What you had is {_shown(backup)}; `dojo restore {kata.number}` brings it back.\n"
+            "  Try it with a smaller step."
+        )
+    return True
+
+
+def _shown(path: Path) -> str:
+    try:
+        return os.path.relpath(path)
+    except ValueError:  # another drive, on Windows
+        return str(path)
+
+
+def _file(kata: Kata, ending: str) -> Path:
+    return state_folder(kata.root) / FOLDER / f"{kata.name}{ending}"
+
+
+def _read(kata: Kata) -> Step | None:
+    try:
+        return Step(**json.loads(_file(kata, ".json").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _keep(kata: Kata, content: bytes, step: Step) -> None:
+    file = _file(kata, ".py")
+    file.parent.mkdir(exist_ok=True)
+    new = file.with_suffix(".new")
+    new.write_bytes(content)
+    os.replace(new, file)
+    _write(kata, step)
+
+
+def _write(kata: Kata, step: Step) -> None:
+    _file(kata, ".json").write_text(json.dumps(asdict(step)), encoding="utf-8")
+
+
+def forget(root: Path) -> None:
+    """Begin anew: the steps of another session mean nothing in this one."""
+    for file in (state_folder(root) / FOLDER).glob("*.json"):
+        file.unlink(missing_ok=True)
