@@ -18,6 +18,7 @@ slider.max = end;
 slider.value = end;
 document.getElementById("nothing").hidden = Boolean(last);
 if (found.teams.length > 9) list.classList.add("some");
+else if (found.teams.length > 5) list.classList.add("nine");
 
 function make(name, text, ...inner) {
   const element = document.createElement(name);
