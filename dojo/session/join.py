@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -78,7 +79,8 @@ def run_join(asked: argparse.Namespace) -> int:
         reason = getattr(error, "reason", error)
         print(
             f"dojo join: {address} cannot be reached: {reason}. Is this machine in the same "
-            "network, and does the session run (`dojo session start --lan`)? Nothing was changed"
+            "network, and does the session run (`dojo session start --lan`)? Nothing was changed",
+            file=sys.stderr,
         )
         return FAILED
     _begin(root, before, session, rituals)

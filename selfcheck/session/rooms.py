@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from dojo.catalogue import read_catalogue
 from dojo.session.board import Address
 from dojo.session.messages import JoinIn, LightIn
 from dojo.session.room import Room, new_session
+from dojo.session.serve import SessionServer, open_socket
 from dojo.session.server import make_app
 from dojo.session.settings import Settings
 from dojo.session.store import Store
@@ -98,3 +101,22 @@ def light_json(light: str = "red", passed: int = 1, **more: Any) -> dict[str, An
     """The same as JSON."""
     known = {"id": str(next(_numbers)), "kata": K01, "total": 9, "seconds": 0.5, "ago": 0.0}
     return {**known, "light": light, "passed": passed, **more}
+
+
+@contextmanager
+def served(evening: Evening, port: int = 0) -> Iterator[str]:
+    """The session on a real port of loopback, as `dojo session start` serves it; its address."""
+    listening = open_socket(port, lan=False)
+    server = SessionServer(evening.app)
+    thread = threading.Thread(
+        target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True
+    )
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        evening.app.state.signal.close()
+        thread.join(30)
+        listening.close()
+        assert not thread.is_alive()
