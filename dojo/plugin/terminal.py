@@ -15,6 +15,7 @@ from dojo.harness.frames import shown as _shown
 from dojo.plugin import render
 from dojo.plugin.causes import alike
 from dojo.plugin.failures import Failure
+from dojo.session import joined
 
 if TYPE_CHECKING:
     from dojo.plugin.score import Score
@@ -69,10 +70,24 @@ class SummaryWriter:
         for score in chosen:
             self._line()
             self.tw.sep("-", f"{score.kata.number} {score.kata.title}")
+            if self._one_at_a_time():
+                self._show_first(score.failures)
+                continue
             groups = grouped(score.failures)
             self._show_what_is_common(groups, len(score.failures))
             for group in groups:
                 self._show_group(group)
+
+    def _one_at_a_time(self) -> bool:
+        """Whether a session that was joined has this ritual; `-v` shows all the same."""
+        return not self.verbose and joined.rituals(self.config.rootpath).one_spec
+
+    def _show_first(self, red: list[Failure]) -> None:
+        """Write the first red spec, and how many are behind it."""
+        self._show_group(red[:1])
+        if len(red) > 1:
+            self._line()
+            self._line(f"{len(red) - 1} more red: one spec at a time (-v shows all)", light=True)
 
     def _show_what_is_common(self, groups: list[list[Failure]], red: int) -> None:
         first = groups[0]
