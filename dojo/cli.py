@@ -22,7 +22,7 @@ from dojo.commands import (
 from dojo.grading import cli, export
 from dojo.run import cli as run
 from dojo.session import cli as session
-from dojo.session import join
+from dojo.session import join, offline, print_cards
 from dojo.watch import cli as watch
 
 
@@ -43,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
     session.add_to(commands)
     join.add_to(commands)
     cli.add_to(commands)
-    export.add_to(commands)
+    kinds = export.add_to(commands)
+    offline.add_to(kinds)
+    print_cards.add_to(kinds)
     new_kata.add_to(commands)
     show.add_to(commands)
     return dojo

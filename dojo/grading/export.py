@@ -51,8 +51,8 @@ class Kind:
     zipped: bool = False
 
 
-def add_to(commands: Any) -> None:
-    """Add the command `export` to the command line."""
+def add_to(commands: Any) -> Any:
+    """Add the command `export` to the command line, and give the parsers of its kinds."""
     export = commands.add_parser(
         "export",
         help="write the files for a class or an autograder, without solutions",
@@ -79,17 +79,18 @@ def add_to(commands: Any) -> None:
             help="export stubs that were changed, too",
         )
         command.set_defaults(run=partial(run, kind))
+    return kinds
 
 
 def run(kind: Kind, asked: argparse.Namespace) -> int:
     """Export what the command line asks for; print an error as one line. The exit code."""
     try:
-        target = _free(asked.target, folder=not kind.zipped)
+        target = free_target(asked.target, folder=not kind.zipped)
         katas = chosen(asked.kata)
         if not asked.as_it_is:
-            _check_stubs(katas)
+            check_stubs(katas)
         files = kind.files(katas)
-        _put(target, files, _write_zip if kind.zipped else _write_folder)
+        put(target, files, _write_zip if kind.zipped else write_folder)
     except (UsageError, CatalogueError) as error:
         notify(f"dojo export: {error}")
         return USAGE
@@ -186,7 +187,7 @@ def _table(katas: Sequence[Kata]) -> str:
 # ----- the check of the stubs
 
 
-def _check_stubs(katas: Sequence[Kata]) -> None:
+def check_stubs(katas: Sequence[Kata]) -> None:
     """Refuse stubs that were filled in: a class would get the solution.
 
     Raises `UsageError`.
@@ -235,7 +236,7 @@ def _raises_not_implemented(stub: Path) -> bool:
 # ----- writing
 
 
-def _free(target: Path, *, folder: bool) -> Path:
+def free_target(target: Path, *, folder: bool) -> Path:
     """The absolute path of a target, where nothing would be overwritten.
 
     Raises `UsageError`.
@@ -258,7 +259,7 @@ def _free(target: Path, *, folder: bool) -> Path:
     return whole
 
 
-def _put(target: Path, files: Files, write: Callable[[Path, Files], None]) -> None:
+def put(target: Path, files: Files, write: Callable[[Path, Files], None]) -> None:
     """Write beside the target and then move it there, so that no half of it is ever there."""
     with tempfile.TemporaryDirectory(prefix=".dojo-export-", dir=target.parent) as beside:
         whole = Path(beside) / "whole"
@@ -268,7 +269,7 @@ def _put(target: Path, files: Files, write: Callable[[Path, Files], None]) -> No
         whole.rename(target)
 
 
-def _write_folder(folder: Path, files: Files) -> None:
+def write_folder(folder: Path, files: Files) -> None:
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
