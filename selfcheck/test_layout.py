@@ -16,6 +16,7 @@ FORBIDDEN = {
     "dojo.doubles": ABOVE,
     "dojo.plugin": ("dojo.grading", "dojo.commands", "dojo.run", "dojo.watch"),
     "dojo.watch": ("dojo.grading", "dojo.run"),
+    "dojo.session": ("dojo.plugin", "dojo.harness", "dojo.watch"),
 }
 # Modules that are started by a command line, by pytest, or by `python -m`.
 STARTED = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 import time
 from datetime import datetime
@@ -25,6 +26,8 @@ def run(name: str, asked: argparse.Namespace) -> int:
 
     Raises `CommandError`, and all that the commands of a checkout raise.
     """
+    if not 0 <= getattr(asked, "port", 0) <= 65_535:
+        raise CommandError(f"--port is {asked.port}: give a number from 1 to 65535")
     try:
         return COMMANDS[name](asked)
     except (SettingsError, NameRefusedError) as error:
@@ -49,16 +52,22 @@ def start(asked: argparse.Namespace) -> int:
         one_spec=asked.one_spec,
     )
     store = Store(root)
-    with store.alone():
-        return _serve(asked, root, katas, store, new_session(store, settings, time.time()))
+    with store.alone(), _listening(asked) as listening:
+        row = new_session(store, settings, time.time())
+        return _serve(listening, asked.lan, root, katas, store, row)
 
 
 def resume(asked: argparse.Namespace) -> int:
     """Go on with a session."""
     root = find_root()
     store = Store(root)
-    with store.alone():
-        return _serve(asked, root, read_catalogue(root), store, _session(store, asked.number))
+    row = _session(store, asked.number)
+    with store.alone(), _listening(asked) as listening:
+        return _serve(listening, asked.lan, root, read_catalogue(root), store, row)
+
+
+def _listening(asked: argparse.Namespace) -> socket.socket:
+    return serve.open_socket(asked.port, lan=asked.lan)
 
 
 def _session(store: Store, number: int | None) -> SessionRow:
@@ -71,14 +80,18 @@ def _session(store: Store, number: int | None) -> SessionRow:
 
 
 def _serve(
-    asked: argparse.Namespace, root: Path, katas: dict[str, Kata], store: Store, row: SessionRow
+    listening: socket.socket,
+    lan: bool,
+    root: Path,
+    katas: dict[str, Kata],
+    store: Store,
+    row: SessionRow,
 ) -> int:
     missing = [name for name in Settings.read(row.settings).katas if name not in katas]
     if missing:
         raise CommandError(f"the session is about {missing[0]}, which is not in katas/ any more")
     room = Room(store, row, katas)
-    listening = serve.open_socket(asked.port, lan=asked.lan)
-    address = serve.address_of(listening, lan=asked.lan)
+    address = serve.address_of(listening, lan=lan)
     own = _join_own_checkout(root, room, listening.getsockname()[1])
 
     def ready() -> None:
@@ -88,16 +101,15 @@ def _serve(
         print(f"    {row.token}")
         print("Teams join with:")
         print(f"    dojo join {address.url.removeprefix('http://')} {row.code} --team NAME")
-        if asked.lan and not address.qr:
+        if lan and not address.qr:
             print("For a QR code on the page: pip install -c constraints.txt -e '.[session]'")
-        if not asked.lan:
+        if not lan:
             print("Other machines cannot reach it: --lan lets them.")
         print("Ctrl-C stops the page; `dojo session resume` goes on where it was.", flush=True)
 
     try:
         return serve.serve(room, listening, address, ready)
     finally:
-        listening.close()
         store.close()
         if own:
             joined.forget(root)

@@ -63,7 +63,7 @@ def send(address: str, token: str, light: str, passed: int, **more: Any) -> None
 
 
 def test_a_whole_session(tmp_path: Path):
-    """Start, two teams, red, amber, green, the turn ends, a baby step, a killed server, the film."""
+    """Start, two teams, all lights, a turn that ends, a baby step, a killed server, the film."""
     shutil.copytree(ROOT / "katas" / K01, tmp_path / "katas" / K01)
     start = (
         "start", "--port", "0", "--turn", "0.05", "--baby-steps", "0.1", "--names", "Ada,Grace,Lin",

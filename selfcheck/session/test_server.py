@@ -285,7 +285,9 @@ async def status_of_a_good_light(evening: Evening, token: str) -> int:
 @pytest.mark.parametrize("token", ["", "x" * 100, "ÿ"])
 async def test_a_team_that_is_not_known_is_told(evening, token):
     evening.team()
-    response = await send(evening, {"lights": [light_json()]}, Authorization=f"Bearer {token}".encode("latin-1"))  # type: ignore[arg-type]
+    response = await send(
+        evening, {"lights": [light_json()]}, Authorization=f"Bearer {token}".encode("latin-1")
+    )  # type: ignore[arg-type]
 
     assert response.status_code == 401
     assert "dojo join" in response.json()["detail"]
