@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
 from collections.abc import Iterable, Sequence
@@ -60,6 +61,7 @@ class Board:
         self.version = 1
         self._changed: dict[str, int] = {}
         self._html: dict[str, tuple[int, Markup]] = {}
+        self._said: tuple[int, int, str] = (-1, -1, "")
         self._minute = self._minute_of(room.now())
 
     def touch(self, parts: Iterable[str]) -> None:
@@ -85,6 +87,16 @@ class Board:
             changed = [name for name in self.names() if self._changed.get(name, 1) > version]
             return self.version, {name: self.html(name) for name in changed}
 
+    def json_since(self, version: int) -> tuple[int, str]:
+        """The same as `since`, with the parts as JSON: most pages ask for the same."""
+        with self.room.lock:
+            before, now, text = self._said
+            if (before, now) != (version, self.version):
+                now, parts = self.since(version)
+                text = json.dumps(parts)
+                self._said = version, now, text
+            return now, text
+
     def html(self, name: str) -> Markup:
         """A part of the page."""
         with self.room.lock:
@@ -101,21 +113,19 @@ class Board:
         template = templates.get_template(f"{kind}.html.jinja")
         if kind == "team":
             return Markup(template.render(self._row(self.room.teams[int(number)])))
-        return Markup(template.render(self._context()))
+        return Markup(template.render(self._context(name)))
 
-    def _context(self) -> dict[str, Any]:
-        room, now = self.room, self.room.now()
-        return {
-            "room": room,
-            "now": now,
-            "turn": room.turn,
-            "address": self.address,
-            "explained": EXPLAINED,
-            "kata": room.katas.get(room.kata),
-            "story": cards.html_of(room.katas[room.kata], cards.STORY),
-            "questions": cards.html_of(room.katas[room.kata], cards.QUESTIONS),
-            "rows": {number: self.html(f"team-{number}") for number in room.teams},
-        }
+    def _context(self, name: str) -> dict[str, Any]:
+        room = self.room
+        context = {"room": room, "address": self.address}
+        if name in ("turn", "controls"):
+            context |= {"turn": room.turn, "now": room.now(), "explained": EXPLAINED}
+        if name == "kata":
+            kata = room.katas[room.kata]
+            context |= {"kata": kata, "story": cards.html_of(kata, cards.STORY)}
+        if name == "teams":
+            context["rows"] = {number: self.html(f"team-{number}") for number in room.teams}
+        return context
 
     def _row(self, team: Team) -> dict[str, Any]:
         room = self.room

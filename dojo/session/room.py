@@ -321,7 +321,10 @@ class Room:
                 self._last_light = row.received
             self._unsaved += rows
             stored = self.save()
-            self.touched([f"team-{team.row.id}", "score"] if rows else [])
+            changed = [f"team-{team.row.id}"] if rows else []
+            if any(row.predicted for row in rows):
+                changed.append("score")
+            self.touched(changed)
             return LightsOut(stored=stored, new=len(rows), rituals=self.rituals)
 
     def _rows(self, team: Team, sent: list[LightIn]) -> list[LightRow]:

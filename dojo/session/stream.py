@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import AsyncIterator
 
@@ -64,17 +63,14 @@ async def events(board: Board, signal: Signal, version: int) -> AsyncIterator[Se
     """What changes, from a version on; no event is kept for a page that does not read."""
     changed = signal.register()
     try:
-        first = True
         while not signal.closed:
             changed.clear()
-            said, parts = await asyncio.to_thread(board.since, version)
-            if parts or first or said == version:
-                yield ServerSentEvent(
-                    raw_data=json.dumps({"now": board.room.now(), "parts": parts}),
-                    id=f"{board.epoch}.{said}",
-                    retry=1000,
-                )
-            version, first = said, False
+            version, parts = await asyncio.to_thread(board.json_since, version)
+            yield ServerSentEvent(
+                raw_data=f'{{"now": {board.room.now()}, "parts": {parts}}}',
+                id=f"{board.epoch}.{version}",
+                retry=1000,
+            )
             try:
                 await asyncio.wait_for(changed.wait(), PULSE)
                 await asyncio.sleep(PAUSE)
