@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fastapi.sse import ServerSentEvent
 
@@ -59,7 +59,9 @@ def version_in(event_id: str, board: Board) -> int:
     return int(version) if epoch == board.epoch and version.isdecimal() else 0
 
 
-async def events(board: Board, signal: Signal, version: int) -> AsyncIterator[ServerSentEvent]:
+async def events(
+    board: Board, signal: Signal, version: int
+) -> AsyncGenerator[ServerSentEvent, None]:
     """What changes, from a version on; no event is kept for a page that does not read."""
     changed = signal.register()
     try:

@@ -72,6 +72,7 @@ def test_a_whole_session(tmp_path: Path):
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.set_default_timeout(PATIENCE)
         problems: list[str] = []
+        address = ""
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: problems.extend(leaks(request.url, address)))
         with server(tmp_path, *start) as first:

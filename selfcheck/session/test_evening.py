@@ -194,7 +194,7 @@ def test_the_folder_for_a_stick_has_wheels_and_no_solutions(tmp_path, monkeypatc
         wheels.mkdir(exist_ok=True)
         (wheels / f"some-{len(asked)}.whl").write_bytes(b"wheel")
 
-    monkeypatch.setattr(offline.subprocess, "run", pip)
+    monkeypatch.setattr("dojo.session.offline.subprocess.run", pip)
     monkeypatch.setattr("dojo.grading.export.check_stubs", lambda katas: None)
     target = tmp_path / "stick"
     arguments = ["--platform", "windows", "--python", "3.12", "--python", "3.13"]
@@ -214,7 +214,7 @@ def test_a_stick_that_cannot_be_made_leaves_nothing_behind(tmp_path, monkeypatch
     def pip(command: list[str], **_options: object) -> None:
         raise subprocess.CalledProcessError(1, command, stderr="noise\nERROR: no network here\n")
 
-    monkeypatch.setattr(offline.subprocess, "run", pip)
+    monkeypatch.setattr("dojo.session.offline.subprocess.run", pip)
     monkeypatch.setattr("dojo.grading.export.check_stubs", lambda katas: None)
     assert cli.main(["export", "offline", str(tmp_path / "stick")]) == 3
 
