@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -62,16 +63,23 @@ def _is_late(kata: Kata, run: Run, minutes: float, now: float) -> bool:
     if content == last:
         return False
     backup = backups.replace(kata, last)
-    at = datetime.fromtimestamp(step.began).strftime("%H:%M")
-    green = f"{step.passed} of {run.total} green"
-    print(f"\nBaby steps: {minutes:g} minutes are over, and no spec more is green.")
-    print(f"  {_shown(kata.stub)} is again as it was at {at}, with {green}.")
-    if backup is not None:
-        print(
-            f"  What you had is {_shown(backup)}; `dojo restore {kata.number}` brings it back.\n"
-            "  Try it with a smaller step."
-        )
+    _tell(kata, step, run, minutes, backup)
     return True
+
+
+def _tell(kata: Kata, step: Step, run: Run, minutes: float, backup: Path | None) -> None:
+    """Say on stderr what was done, and where the lost work is."""
+    at = datetime.fromtimestamp(step.began).strftime("%H:%M")
+    lines = [
+        f"Baby steps: {minutes:g} minutes are over, and no spec more is green.",
+        f"{_shown(kata.stub)} is again as it was at {at}, with {step.passed} of {run.total} green.",
+    ]
+    if backup is not None:
+        lines += [
+            f"What you had is {_shown(backup)}; `dojo restore {kata.number}` brings it back.",
+            "Try it with a smaller step.",
+        ]
+    print("\n".join(["", *lines]), file=sys.stderr)
 
 
 def _shown(path: Path) -> str:

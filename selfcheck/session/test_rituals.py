@@ -44,7 +44,7 @@ def test_what_is_not_green_in_time_goes_back_to_the_last_step(project, app, caps
 
     assert app.read_text("utf-8") == "second"
     assert backups(project) == ["third, and too much"]
-    written = capsys.readouterr().out
+    written = capsys.readouterr().err
     assert "5 minutes are over" in written
     assert "with 4 of 9 green" in written
     assert "dojo restore k01" in written
