@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dojo.commands.checkout import Work, add_command
+from dojo.commands.checkout import CommandError, Work, add_command
 from dojo.session.settings import FORMATS
 
 
@@ -86,8 +86,13 @@ def _later(name: str) -> Work:
     """A command whose code is imported when it is asked for: a database takes its time."""
 
     def run(asked: argparse.Namespace) -> int:
-        from dojo.session import evening
-
+        try:
+            from dojo.session import evening
+        except ImportError as missing:
+            raise CommandError(
+                f"{missing}: `pip install -c constraints.txt -e '.[session]'` installs what the "
+                "page of a session needs"
+            ) from None
         return evening.run(name, asked)
 
     return run

@@ -116,28 +116,48 @@ def test_after_a_kill_every_accepted_light_and_action_is_there(evening):
     assert evening.room.turn.remaining(evening.clock()) == 360
 
 
-def test_on_a_full_disk_lights_are_shown_and_it_is_said(evening, monkeypatch):
+def test_on_a_full_disk_lights_are_shown_and_it_is_said(evening):
     """The team keeps them; when there is room again, all of them are stored."""
     token = evening.team()
+    pages = limit_pages(evening, 1)  # SQLite takes what it has already
+    sent = [light_in("green" if n == 99 else "red", 9) for n in range(100)]
+    said = evening.room.accept(token, sent)
+    while said.stored:
+        sent = [light_in("green" if n == 99 else "red", 9) for n in range(100)]
+        said = evening.room.accept(token, sent)
+    evening.room.act("turn")
+    assert "database or disk is full" in evening.html("trouble")
+    assert 'class="light green"' in evening.html("teams")
+    known = len(evening.room.teams[1].lights)
 
-    def full(_rows: object) -> None:
-        raise StoreError("database or disk is full")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(evening.store, "add", full)
-        light = light_in("green", 9)
-        assert not evening.room.accept(token, [light]).stored
-        evening.room.act("turn")
-        assert "database or disk is full" in evening.html("trouble")
-        assert 'class="light green"' in evening.html("teams")
-        with pytest.raises(RefusedError, match="cannot be stored"):
-            evening.team("Late")
-    assert evening.room.accept(token, [light]).stored
+    limit_pages(evening, pages)
+    again = evening.room.accept(token, sent)
+    assert (again.stored, again.new) == (True, 0)
     assert evening.html("trouble").strip() == ""
     evening.restart()
 
-    assert lights_of(evening) == ["green"]
+    assert len(lights_of(evening)) == known
     assert evening.room.turn.number == 1
+
+
+def test_a_team_that_cannot_be_stored_is_told_to_come_later(evening, monkeypatch):
+    def full(_rows: object) -> None:
+        raise StoreError("database or disk is full")
+
+    monkeypatch.setattr(evening.store, "add", full)
+    with pytest.raises(RefusedError, match="cannot be stored: database or disk is full") as refused:
+        evening.team()
+
+    assert (refused.value.status, refused.value.retry_after) == (503, 10)
+    assert evening.room.teams == {}
+
+
+def limit_pages(evening: Evening, most: int) -> int:
+    """Let the database have so many pages; how many it might have before."""
+    with evening.store.engine.connect() as connection:
+        before: int = connection.execute(text("PRAGMA max_page_count")).scalar_one()
+        connection.execute(text(f"PRAGMA max_page_count = {most}"))
+    return before
 
 
 # ----- teams
