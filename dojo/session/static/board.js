@@ -38,6 +38,7 @@ function tick() {
     const since = Number(part.parentElement.dataset.since);
     const left = Number(part.dataset.minutes) - (now() - since) / 60;
     const shown = left > 0 ? `${Math.ceil(left)} min left` : `${Math.ceil(-left)} min over`;
+    body.dataset.part = part.dataset.title;
     part.querySelector("small").textContent = shown;
     part.classList.toggle("late", left < 0);
   }
