@@ -190,9 +190,10 @@ def ratio(runs: int) -> None:
         joined.write(checkouts[1], session)
         environment = {k: v for k, v in os.environ.items() if k not in ("CI", "DOJO_PROGRESS")}
         took: list[list[float]] = [[], []]
+        used: list[list[float]] = [[], []]
         for number in range(runs + 1):
             for which in (0, 1) if number % 2 else (1, 0):
-                began = time.perf_counter()
+                began, before = time.perf_counter(), os.times()
                 subprocess.run(
                     [sys.executable, "-m", "pytest", "-q"],
                     cwd=checkouts[which],
@@ -202,11 +203,15 @@ def ratio(runs: int) -> None:
                 )
                 if number:  # the first one of each compiles
                     took[which].append(time.perf_counter() - began)
+                    after = os.times()
+                    used[which].append(sum(after[2:4]) - sum(before[2:4]))
         waiting = len(joined.waiting(checkouts[1]))
         joined.forget(checkouts[1])  # its sender ends
         alone, down = (statistics.median(times) for times in took)
         print(f"medians of {runs} runs: alone {alone:.3f} s, joined and down {down:.3f} s")
         print(f"ratio {down / alone:.3f}; {waiting} runs wait to be sent")
+        alone, down = (statistics.median(times) for times in used)
+        print(f"time of a processor: alone {alone:.3f} s, joined and down {down:.3f} s")
         time.sleep(2)
 
 
