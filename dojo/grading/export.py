@@ -270,6 +270,7 @@ def put(target: Path, files: Files, write: Callable[[Path, Files], None]) -> Non
 
 
 def write_folder(folder: Path, files: Files) -> None:
+    """Write the files into a folder."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
