@@ -68,7 +68,9 @@ class Board:
         """Note that parts of the page have changed."""
         with self.room.lock:
             touched = list(parts)
-            if self.room.columns == "minutes" and self._minute != self._minute_of(self.room.now()):
+            if self.room.plan.columns == "minutes" and self._minute != self._minute_of(
+                self.room.now()
+            ):
                 self._minute = self._minute_of(self.room.now())
                 touched.append(EVERYTHING)
             if EVERYTHING in touched:
@@ -119,9 +121,9 @@ class Board:
         room = self.room
         context = {"room": room, "address": self.address}
         if name in ("turn", "controls"):
-            context |= {"turn": room.turn, "now": room.now(), "explained": EXPLAINED}
+            context |= {"turn": room.plan.turn, "now": room.now(), "explained": EXPLAINED}
         if name == "kata":
-            kata = room.katas[room.kata]
+            kata = room.katas[room.plan.kata]
             context |= {"kata": kata, "story": cards.html_of(kata, cards.STORY)}
         if name == "teams":
             context["rows"] = {number: self.html(f"team-{number}") for number in room.teams}
@@ -129,9 +131,9 @@ class Board:
 
     def _row(self, team: Team) -> dict[str, Any]:
         room = self.room
-        minutes = room.rituals.baby_steps
-        began = team.step_began(room.baby_steps_since) if minutes else None
-        shown = self._minutes(team) if room.columns == "minutes" else team.lights[-RUNS_SHOWN:]
+        minutes = room.plan.rituals.baby_steps
+        began = team.step_began(room.plan.baby_steps_since) if minutes else None
+        shown = self._minutes(team) if room.plan.columns == "minutes" else team.lights[-RUNS_SHOWN:]
         path = team.path() if len(room.settings.katas) > 1 else {}
         return {
             "team": team,

@@ -53,7 +53,7 @@ def frames(room: Room) -> dict[str, Any]:
             "teams": [team.row.name for team in room.teams.values()],
             "actions": [
                 {"seconds": round(a.at - started, 1), "kind": a.kind, "value": a.value}
-                for a in room.done
+                for a in room.plan.done
                 if a.kind != "free"
             ],
             "lights": [

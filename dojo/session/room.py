@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from dojo.catalogue import Kata
 from dojo.session import names
-from dojo.session.actions import KINDS, UNDO, Action, in_force, undoable
-from dojo.session.agenda import Place, parts_for, place_in
+from dojo.session.actions import KINDS, UNDO, Action
 from dojo.session.limits import Buckets
-from dojo.session.messages import JoinIn, JoinOut, LightIn, LightsOut, Rituals
+from dojo.session.messages import JoinIn, JoinOut, LightIn, LightsOut
+from dojo.session.plan import Plan
 from dojo.session.settings import Settings, SettingsError
 from dojo.session.store import (
     ActionRow,
@@ -25,7 +25,6 @@ from dojo.session.store import (
     TeamRow,
 )
 from dojo.session.teams import Predictions, Team, group, predictions_of
-from dojo.session.turn import Turn, turn_of
 
 MOST_TEAMS = 100
 EVERYTHING = "everything"
@@ -80,16 +79,16 @@ class Room:
     ) -> None:
         self.store, self.row, self.katas, self._clock = store, row, katas, clock
         self.settings = Settings.read(row.settings)
-        self.parts = parts_for(self.settings.minutes)
         self.lock = threading.RLock()
         self.touched: Callable[[Iterable[str]], None] = lambda _parts: None
         self.trouble = ""
         self._unsaved: list[Base] = []
-        self.actions = [Action(a.at, a.kind, a.value) for a in store.actions(row)]
+        actions = [Action(a.at, a.kind, a.value) for a in store.actions(row)]
+        self.plan = Plan(self.settings, row.started, actions)
         self.teams = group(store.teams(row), store.lights(row))
         received = [light.received for team in self.teams.values() for light in team.lights]
         self._last_light = max(received, default=0.0)
-        self._latest = max([row.started, *(a.at for a in self.actions), self._last_light])
+        self._latest = max([row.started, *(a.at for a in actions), self._last_light])
         self._limits = Buckets(LIGHTS_A_SECOND, LIGHTS_AT_ONCE)
         self._tries = Buckets(TRIES_A_SECOND, TRIES_AT_ONCE)
 
@@ -101,54 +100,9 @@ class Room:
         return self._latest
 
     @property
-    def done(self) -> list[Action]:
-        """The actions in force."""
-        return in_force(self.actions)
-
-    @property
-    def would_undo(self) -> str:
-        """What an undo would take back, in words; empty where there is nothing."""
-        last = undoable(self.done)
-        return KINDS[last.kind] if last else ""
-
-    @property
-    def turn(self) -> Turn:
-        """The turn."""
-        return turn_of(self.done, self.settings.turn * 60, self.settings.names)
-
-    @property
-    def place(self) -> Place:
-        """Where in the agenda we are."""
-        return place_in(self.done, self.parts, self.row.started)
-
-    @property
-    def kata(self) -> str:
-        """The kata at hand, by its full name."""
-        return self._last("kata", self.settings.katas[0])
-
-    @property
-    def columns(self) -> str:
-        """What a column of the lights is: `runs` or `minutes`."""
-        return self._last("columns", "runs")
-
-    @property
-    def rituals(self) -> Rituals:
-        """The rituals in force."""
-        return Rituals(
-            baby_steps=float(self._last("baby steps", str(self.settings.baby_steps))),
-            one_spec=self._last("one spec", "1" if self.settings.one_spec else "0") == "1",
-        )
-
-    @property
-    def baby_steps_since(self) -> float:
-        """When the ritual of baby steps began."""
-        at = [action.at for action in self.done if action.kind == "baby steps"]
-        return at[-1] if at else self.row.started
-
-    @property
     def predicted(self) -> str | None:
         """The light that the room expects of the next run; None where it has not said."""
-        said = next((a for a in reversed(self.done) if a.kind == "predict"), None)
+        said = self.plan.said
         if said is None or self._last_light >= said.at:
             return None
         return said.value or None
@@ -157,9 +111,6 @@ class Room:
     def predictions(self) -> Predictions:
         """How often the room was right."""
         return predictions_of(light for team in self.teams.values() for light in team.lights)
-
-    def _last(self, kind: str, otherwise: str) -> str:
-        return next((a.value for a in reversed(self.done) if a.kind == kind), otherwise)
 
     # ----- the facilitator
 
@@ -171,7 +122,7 @@ class Room:
         with self.lock:
             value = self._checked(kind, value)
             row = ActionRow(session=self.row.id, at=self.now(), kind=kind, value=value)
-            self.actions.append(Action(row.at, kind, value))
+            self.plan.actions.append(Action(row.at, kind, value))
             self._unsaved.append(row)
             self.save()
             self.touched([EVERYTHING])
@@ -253,7 +204,7 @@ class Room:
             if known is not None:
                 self._check_return(known, asked, sender)
             row = team.row
-            return JoinOut(team=row.name, token=row.token, key=row.key, rituals=self.rituals)
+            return JoinOut(team=row.name, token=row.token, key=row.key, rituals=self.plan.rituals)
 
     def _new_team(self, name: str, folded: str) -> Team:
         if len(self.teams) >= MOST_TEAMS:
@@ -325,7 +276,7 @@ class Room:
             if any(row.predicted for row in rows):
                 changed.append("score")
             self.touched(changed)
-            return LightsOut(stored=stored, new=len(rows), rituals=self.rituals)
+            return LightsOut(stored=stored, new=len(rows), rituals=self.plan.rituals)
 
     def _rows(self, team: Team, sent: list[LightIn]) -> list[LightRow]:
         now, expected = self.now(), self.predicted

@@ -190,7 +190,7 @@ def _add_pages(app: FastAPI, room: Room, board: Board, signal: stream.Signal) ->
                     address=address,
                     parts=parts,
                     now=now,
-                    turn_state=room.turn.state(now),
+                    turn_state=room.plan.turn.state(now),
                     event_id=f"{board.epoch}.{version}",
                     facilitator=is_facilitator(request, room),
                 )

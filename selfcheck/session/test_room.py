@@ -113,7 +113,7 @@ def test_after_a_kill_every_accepted_light_and_action_is_there(evening):
 
     assert (evening.html("turn"), evening.html("teams")) == before
     assert (again.new, len(lights_of(evening))) == (0, 5)
-    assert evening.room.turn.remaining(evening.clock()) == 360
+    assert evening.room.plan.turn.remaining(evening.clock()) == 360
 
 
 def test_on_a_full_disk_lights_are_shown_and_it_is_said(evening):
@@ -137,7 +137,7 @@ def test_on_a_full_disk_lights_are_shown_and_it_is_said(evening):
     evening.restart()
 
     assert len(lights_of(evening)) == known
-    assert evening.room.turn.number == 1
+    assert evening.room.plan.turn.number == 1
 
 
 def test_a_team_that_cannot_be_stored_is_told_to_come_later(evening, monkeypatch):
@@ -343,7 +343,7 @@ def test_an_action_that_cannot_be_is_refused_and_changes_nothing(evening, kind, 
         evening.room.act(kind, value)
 
     assert refused.value.status == 422
-    assert evening.room.actions == []
+    assert evening.room.plan.actions == []
 
 
 # ----- settings and the store

@@ -63,7 +63,7 @@ async def test_the_code_opens_the_pages_and_changes_nothing(lan):
     assert (wrong.status_code, right.status_code, page.status_code) == (403, 303, 200)
     assert act.status_code == 403
     assert 'action="/act"' not in page.text
-    assert lan.room.actions == []
+    assert lan.room.plan.actions == []
 
 
 async def test_a_phone_comes_in_by_the_qr_code(lan):
@@ -105,7 +105,7 @@ async def test_only_the_facilitators_token_changes_the_session(evening):
         await become_facilitator(browser, evening)
         assert (await browser.post("/act", data={"kind": "turn"})).status_code == 303
 
-    assert [action.kind for action in evening.room.actions] == ["turn"]
+    assert [action.kind for action in evening.room.plan.actions] == ["turn"]
 
 
 async def test_the_token_is_on_no_page_and_in_no_address(lan):
