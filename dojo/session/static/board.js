@@ -113,7 +113,9 @@ function show(name, html) {
     return;
   }
   const open = place.querySelector("details")?.open;
-  const key = document.activeElement?.dataset?.key;
+  // Somebody who uses the mouse expects that Space is the key of the turn.
+  const focused = document.activeElement;
+  const key = focused?.matches(":focus-visible") ? focused.dataset.key : null;
   place.innerHTML = html;
   if (open) place.querySelector("details").open = true;
   if (key) buttonOf(key)?.focus();
@@ -163,6 +165,7 @@ const buttonOf = (key) =>
 
 addEventListener("click", (event) => {
   wakeAudio();
+  if (event.detail) event.target.closest("#controls button")?.blur();
   const button = event.target.closest("[data-dialog]");
   if (button) toggle(button.dataset.dialog);
 });
