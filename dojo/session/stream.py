@@ -10,7 +10,7 @@ from fastapi.sse import ServerSentEvent
 
 from dojo.session.board import Board
 
-PAUSE = 0.1  # seconds between two events to a page: what comes faster is sent together
+PAUSE = 0.2  # seconds between two events to a page: what comes faster is sent together
 PULSE = 10.0  # seconds after which a page hears the time, though nothing has changed
 
 
@@ -63,10 +63,11 @@ async def events(
     board: Board, signal: Signal, version: int
 ) -> AsyncGenerator[ServerSentEvent, None]:
     """What changes, from a version on; no event is kept for a page that does not read."""
-    changed = signal.register()
+    changed, time = signal.register(), asyncio.get_running_loop().time
     try:
         while not signal.closed:
             changed.clear()
+            began = time()
             version, parts = await asyncio.to_thread(board.json_since, version)
             yield ServerSentEvent(
                 raw_data=f'{{"now": {board.room.now()}, "parts": {parts}}}',
@@ -75,8 +76,8 @@ async def events(
             )
             try:
                 await asyncio.wait_for(changed.wait(), PULSE)
-                await asyncio.sleep(PAUSE)
             except TimeoutError:
                 continue
+            await asyncio.sleep(max(0.0, began + PAUSE - time()))
     finally:
         signal.forget(changed)
