@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dojo.catalogue import Kata, find, read_catalogue
 from dojo.commands.checkout import DONE, FAILED, CommandError, find_root, shown
-from dojo.session import film, joined, serve
+from dojo.session import film, joined, qr, serve
 from dojo.session.messages import JoinIn
 from dojo.session.names import NameRefusedError, clean_all
 from dojo.session.room import Room, new_session
@@ -101,6 +101,8 @@ def _serve(
         print(f"    {row.token}")
         print("Teams join with:")
         print(f"    dojo join {address.url.removeprefix('http://')} {row.code} --team NAME")
+        if lan:
+            print(qr.for_terminal(f"{address.url}/code/{row.code}"), end="")
         if lan and not address.qr:
             print("For a QR code on the page: pip install -c constraints.txt -e '.[session]'")
         if not lan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from importlib.util import find_spec
 
 
@@ -19,4 +20,19 @@ def svg(text: str) -> bytes:
 
     drawn = io.BytesIO()
     segno.make(text, error="m").save(drawn, kind="svg", border=3, scale=8, light="#fff")
+    return drawn.getvalue()
+
+
+def for_terminal(text: str) -> str:
+    """The code for the terminal; empty where that cannot show it."""
+    try:
+        "█▀▄".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return ""
+    if not is_possible() or not sys.stdout.isatty():
+        return ""
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(text, error="l").terminal(drawn, border=2, compact=True)
     return drawn.getvalue()
