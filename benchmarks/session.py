@@ -53,6 +53,8 @@ def serving(folder: Path) -> Iterator[tuple[str, str, int]]:
     try:
         yield f"http://{found[1]}", found[2], server.pid
     finally:
+        if server.poll() is not None:
+            print(f"the server has ended with {server.returncode}", file=sys.stderr)
         server.terminate()
         server.wait()
 
