@@ -49,7 +49,7 @@ function setState(state) {
   const number = turn.dataset.number;
   if (state === "over" && body.dataset.turn === "running" && rung !== number) {
     rung = number;
-    ring();
+    if (!/^(Retrospective|Break)/.test(body.dataset.part)) ring();
     byId("said").textContent = turn.querySelector(".if-over").textContent;
   }
   body.dataset.turn = state;
