@@ -7,6 +7,8 @@ import threading
 import weakref
 from contextvars import ContextVar
 from dataclasses import dataclass
+from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dojo.harness.frames import callers, is_learners, is_spec, module_of
@@ -21,7 +23,6 @@ ENDPOINTS = (
     "fastapi.concurrency",
     "starlette.routing",
     "starlette._exception_handler",
-    "starlette.responses",
 )
 
 
@@ -107,29 +108,41 @@ def in_middleware() -> bool:
 
     That is code of a solution that was called by neither the routing nor a background task.
     """
-    found = False
+    outermost = None
     for frame in callers():
         if is_learners(frame):
-            found = True
-        elif found:
+            outermost = frame
+        elif outermost is not None:
             name = module_of(frame)
             if name.startswith(ENDPOINTS):
                 return frame.f_code.co_name == "sender"
             # FastAPI's own middlewares, whose modules come and go, say nothing.
             if name.startswith("starlette."):
-                return name != "starlette.background"
+                return name != "starlette.background" and not _asks_for_a_piece(frame, outermost)
     return False
 
 
 def in_stream() -> bool:
     """Whether the calling code makes a piece of a response's body, as the endpoint has said."""
-    found = False
+    outermost = None
     for frame in callers():
         if is_learners(frame):
-            found = True
-        elif found:
-            return module_of(frame) == "starlette.responses"
+            outermost = frame
+        elif outermost is not None and module_of(frame).startswith("starlette."):
+            return _asks_for_a_piece(frame, outermost)
     return False
+
+
+def _asks_for_a_piece(frame: FrameType, asked: FrameType) -> bool:
+    """Whether a response asks what a solution has given it for the next piece of its body.
+
+    What a middleware has put in the place of `send` is called by a response, too.
+    """
+    code = asked.f_code
+    pieces = code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR)
+    return module_of(frame) == "starlette.responses" and (
+        bool(pieces) or code.co_name in ("__next__", "__anext__")
+    )
 
 
 def task_works_for(task: asyncio.Task[Any] | None, state: ExchangeState) -> None:

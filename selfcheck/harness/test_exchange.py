@@ -653,3 +653,41 @@ async def test_a_piece_of_a_body_is_no_task(environment, tmp_path):
 
     assert set(environment.timeline.blocked()) == {"write task.txt"}
     assert set(environment.timeline.on_the_loop()) > {"write first.txt", "write last.txt"}
+
+
+SENDING = """
+    from fastapi import FastAPI
+    from fastapi.responses import StreamingResponse
+
+    app = FastAPI()
+
+    class Noting:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            async def noting_send(message):
+                await send(message)
+                with open("log.txt", "a") as file:
+                    file.write("x")
+
+            await self.app(scope, receive, noting_send)
+
+    app.add_middleware(Noting)
+
+    async def pieces():
+        yield b"one"
+
+    @app.get("/stream")
+    async def stream():
+        return StreamingResponse(pieces())
+"""
+
+
+async def test_a_middleware_that_is_told_by_a_response_is_one(environment, tmp_path):
+    """It is no piece of the body that it makes when the response calls its `send`."""
+    with answer(tmp_path, SENDING) as module:
+        async with client_of(module.app, environment) as client:
+            await client.get("/stream")
+
+    assert "write log.txt" in environment.timeline.blocked()
