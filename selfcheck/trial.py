@@ -47,7 +47,7 @@ def run_trial(
     exception.
     """
     source = source_of(solution)
-    said = worker_pool.run(Job(kata.name, source, Limits(), controls=False, specs=specs))
+    said = worker_pool.run(Job(kata.name, source, Limits(), specs=specs))
     trial = Trial(kata.name, solution, trouble=said.trouble)
     for outcome in said.outcomes:
         found = outcome["failure"]

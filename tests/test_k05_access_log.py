@@ -1,13 +1,10 @@
 """The line that is logged of each request, after its response."""
 
-import asyncio
 import errno
 import json
 from datetime import timedelta
 
 import pytest
-from fastapi import Response
-from starlette.background import BackgroundTask
 
 from dojo.specs import time_of
 
@@ -24,21 +21,6 @@ def entries(disk):
     for entry in found:
         assert isinstance(entry, dict), f"each line must be an object: {lines}"
     return found
-
-
-class InPieces(Response):
-    """A response whose body goes out in two pieces, with something that happens in between."""
-
-    def __init__(self, meanwhile=lambda: None):
-        super().__init__(b"one, two")
-        self.meanwhile = meanwhile
-
-    async def __call__(self, scope, receive, send):
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": b"one, ", "more_body": True})
-        self.meanwhile()
-        await send({"type": "http.response.body", "body": b"two", "more_body": False})
 
 
 def brief(disk):
@@ -108,12 +90,9 @@ async def test_the_same_request_counts_each_time(client, disk):
     )
 
 
-async def test_a_response_in_pieces_counts_once_after_its_last_piece(kata, client, disk, timeline):
+async def test_a_response_in_pieces_counts_once_after_its_last_piece(client, disk, timeline):
     """A long response ends with its last byte, and not with its first."""
-
-    @kata.app.get("/pieces")
-    async def in_pieces():
-        return InPieces()
+    client.add_route("/pieces", pieces=["one, ", "two"])
 
     async with client.responded("GET", "/pieces") as exchange:
         assert exchange.response.content == b"one, two", "the response stays what it was"
@@ -147,12 +126,9 @@ async def test_any_path_fits_on_one_line(client, disk):
     )
 
 
-async def test_the_time_is_when_the_request_arrived(kata, client, clock, disk):
+async def test_the_time_is_when_the_request_arrived(client, clock, disk):
     """A slow request must be found where it began."""
-
-    @kata.app.get("/slow")
-    async def slow() -> None:
-        clock.tick(10)
+    client.add_route("/slow", [("tick", 10)])
 
     arrived = clock.now
     async with client.responded("GET", "/slow"):
@@ -177,24 +153,14 @@ async def test_each_request_in_flight_has_its_own_time(client, clock, disk):
     ], "(path, time) of two requests in flight together, the second 10 s after the first"
 
 
-async def test_the_duration_is_in_milliseconds_and_without_the_tasks(kata, client, clock, disk):
+async def test_the_duration_is_in_milliseconds_and_without_the_tasks(client, clock, disk):
     """People find slow requests by sorting. The client does not wait for the tasks."""
-
-    let_go = asyncio.Event()
-
-    async def task():
-        await let_go.wait()
-        clock.let_pass(60)
-
-    @kata.app.get("/slow")
-    async def slow():
-        clock.let_pass(2.5)
-        return Response(background=BackgroundTask(task))
+    client.add_route("/slow", [("let pass", 2.5)], task=[("wait for", "go"), ("let pass", 60)])
 
     async with client.in_flight("GET", "/slow") as exchange:
         await exchange.until_responded()
         await client.give_turns()
-        let_go.set()
+        client.let_go("go")
 
     durations = [entry.get("duration_ms") for entry in entries(disk)]
     assert [type(duration) in (int, float) for duration in durations] == [True], (
@@ -205,19 +171,15 @@ async def test_the_duration_is_in_milliseconds_and_without_the_tasks(kata, clien
     )
 
 
-async def test_each_request_in_flight_has_its_own_duration(kata, client, clock, disk):
+async def test_each_request_in_flight_has_its_own_duration(client, clock, disk):
     """A quick request beside a slow one is still a quick one, and the slow one a slow one."""
-    ready = asyncio.Event()
-
-    @kata.app.get("/slow")
-    async def slow():
-        await ready.wait()
+    client.add_route("/slow", [("wait for", "go")])
 
     async with client.in_flight("GET", "/slow"):
         await client.give_turns()
         clock.let_pass(600)
         await client.get("/items/3")
-        ready.set()
+        client.let_go("go")
 
     durations = {entry.get("path"): entry.get("duration_ms") for entry in entries(disk)}
     assert set(durations) == {"/slow", "/items/3"}, "there must be a line for each request"
@@ -226,15 +188,9 @@ async def test_each_request_in_flight_has_its_own_duration(kata, client, clock, 
     )
 
 
-async def test_a_task_that_fails_does_not_undo_the_line(kata, client, disk):
+async def test_a_task_that_fails_does_not_undo_the_line(client, disk):
     """The response was sent, whatever happens after it."""
-
-    def task():
-        raise RuntimeError("this task always fails")
-
-    @kata.app.get("/fails")
-    async def fails():
-        return Response(background=BackgroundTask(task))
+    client.add_route("/fails", task=[("raise", "this task always fails")])
 
     response = await client.get("/fails", crashes=True)
 

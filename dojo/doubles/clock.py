@@ -138,6 +138,11 @@ def frozen_clock() -> Iterator[Clock]:
         _restart(watches)
 
 
+def clock_in_force() -> Clock | None:
+    """The clock of the spec that runs now, if it has one."""
+    return _clock
+
+
 class Zone:
     """The time zone of the machine, which is not the one of the orders."""
 

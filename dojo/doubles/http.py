@@ -13,7 +13,7 @@ from respx.mocks import HTTPCoreMocker
 
 from dojo.doubles.calls import Call
 from dojo.doubles.under_way import CallsUnderWay
-from dojo.harness.current import current_exchange, current_timeline
+from dojo.harness.current import ExchangeState, current_exchange, current_timeline
 from dojo.harness.frames import places_here
 from dojo.harness.holds import Hold, turns
 from dojo.harness.loop_time import let_time_limits_run_out
@@ -116,17 +116,27 @@ class Service:
 
         `each` holds the calls of all services.
         """
-        awaited = bool(request.extensions.get(AWAITED))
+        reply = self.note(request, current_exchange())
+        hold = each.arrive(request.method, str(request.url)) if each else self._hold
+        return self.reply_with(reply, request, hold)
+
+    def note(
+        self,
+        request: httpx.Request,
+        by: ExchangeState | None,
+        at: datetime | None = None,
+        **how: Any,
+    ) -> Reply:
+        """Note a call of an exchange; the reply to it. `how` is what `Timeline.record` takes."""
         reply = self.replies[min(len(self.calls), len(self.replies) - 1)]
-        state = current_exchange()
         self.calls.append(
             Call(
                 request.method,
                 str(request.url),
                 request.headers,
                 request.content,
-                state.number if state else None,
-                datetime.now(UTC),
+                by.number if by else None,
+                at or datetime.now(UTC),
             )
         )
         timeline = current_timeline()
@@ -134,11 +144,17 @@ class Service:
             timeline.record(
                 "call",
                 f"{request.method} {request.url}, {_named(reply)}",
-                blocking=not awaited,
-                places=places_here(),
+                by=by,
+                blocking=not request.extensions.get(AWAITED),
+                **{"places": places_here(), **how},
             )
-        hold = each.arrive(request.method, str(request.url)) if each else self._hold
-        if awaited:
+        return reply
+
+    def reply_with(
+        self, reply: Reply, request: httpx.Request, hold: Hold | None
+    ) -> httpx.Response | Awaitable[httpx.Response]:
+        """Reply once no hold keeps the call waiting; an awaitable where the caller awaits it."""
+        if request.extensions.get(AWAITED):
             return self._reply_later(request, reply, hold)
         if hold is not None:
             hold.stop_here()
@@ -149,7 +165,7 @@ class Service:
     ) -> httpx.Response:
         if hold is not None:
             await hold.stop_here_async()
-        if _would_wait_for_ever(request, reply):
+        if would_wait_for_ever(request, reply):
             let_time_limits_run_out()
         await turns()
         return self._reply(request, reply)
@@ -157,11 +173,11 @@ class Service:
     def _reply(self, request: httpx.Request, reply: Reply) -> httpx.Response:
         if isinstance(reply, int):
             return httpx.Response(reply, json={})
-        made = _made(reply)
+        made = made_of(reply)
         if isinstance(made, httpx.Response):
             return made
         error = made
-        if _would_wait_for_ever(request, reply):
+        if would_wait_for_ever(request, reply):
             self.endless = True
             error = WaitsForEverError(f"{request.method} {request.url} would wait for ever")
         if isinstance(error, httpx.RequestError):
@@ -173,7 +189,8 @@ class WaitsForEverError(httpx.ReadTimeout, TimeoutError):
     """A call without a time limit reached a service that never replies."""
 
 
-def _made(reply: httpx.Response | Exception | Callable[[], Exception | httpx.Response]) -> Any:
+def made_of(reply: httpx.Response | Exception | Callable[[], Exception | httpx.Response]) -> Any:
+    """A reply, or what a function makes as one."""
     return reply if isinstance(reply, httpx.Response | Exception) else reply()
 
 
@@ -181,11 +198,11 @@ def _limit_of(reply: Reply) -> Limit | None:
     """Which time limit of httpx's a reply exceeds, if any."""
     if isinstance(reply, int):
         return None
-    made = _made(reply)
+    made = made_of(reply)
     return next((limit for limit, kind in TIMEOUTS.items() if isinstance(made, kind)), None)
 
 
-def _would_wait_for_ever(request: httpx.Request, reply: Reply) -> bool:
+def would_wait_for_ever(request: httpx.Request, reply: Reply) -> bool:
     """Whether a request has no limit of httpx's for what this reply keeps it waiting for.
 
     To wait for a free connection without a limit is no fault: each call that has one ends.
@@ -198,7 +215,7 @@ def _would_wait_for_ever(request: httpx.Request, reply: Reply) -> bool:
 def _named(reply: Reply) -> str:
     if isinstance(reply, int):
         return _status_named(reply)
-    made = _made(reply)
+    made = made_of(reply)
     if isinstance(made, httpx.Response):
         if isinstance(made.stream, _Broken):
             return f"{made.status_code}, cut off in its body: {MADE}"
@@ -252,14 +269,21 @@ class Services:
 
     def reply_to(self, request: httpx.Request) -> httpx.Response | Awaitable[httpx.Response]:
         """Have the service reply that a request is meant for; refuse what no service expects."""
+        return self.meant_by(request).reply_to(request, self._each)
+
+    def meant_by(self, request: httpx.Request, by: ExchangeState | None = None) -> Service:
+        """The service that a request of an exchange is meant for.
+
+        Raises `httpx.ConnectError` where no service expects it.
+        """
         for service in self._routes:
             if (service.method, service.url) == (request.method, str(request.url)):
-                return service.reply_to(request, self._each)
+                return service
         what = f"{request.method} {request.url}"
         self.refused.append(what)
         timeline = current_timeline()
         if timeline is not None:
-            timeline.record("refused", what)
+            timeline.record("refused", what, by=by)
         known = ", ".join(f"{s.method} {s.url}" for s in self._routes) or "none"
         raise httpx.ConnectError(
             f"the dojo lets nothing out: no service of this spec is called {what} (known: {known})",

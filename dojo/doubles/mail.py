@@ -283,6 +283,11 @@ def _server(port: int = 0) -> _Server:
     return _running
 
 
+def address() -> tuple[str, int]:
+    """Where the server listens; it is started if it does not run."""
+    return _server().address
+
+
 def start(port: int = 0) -> None:
     """Start the server, which takes some 100 ms the first time.
 

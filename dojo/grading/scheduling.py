@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 
 from dojo.catalogue import Kata
 from dojo.grading.results import KataResult, State, SubmissionResult
@@ -15,7 +14,7 @@ from dojo.grading.same_files import digest_of
 from dojo.grading.sandbox.limits import Limits
 from dojo.grading.sandbox.protocol import Job, JobReport
 from dojo.grading.submissions import SubmittedFile, SubmittedFiles
-from dojo.grading.verdict import late_in_one_run, not_run, verdict
+from dojo.grading.verdict import not_run, verdict
 from dojo.grading.worker_pool import WorkerPool
 
 REMEMBERED = 64  # verdicts
@@ -75,10 +74,6 @@ class Grader:
         )
         began = time.monotonic()
         report = self.worker_pool.run(job)
-        again = late_in_one_run(report)
-        if again:
-            wanted = tuple(spec.partition("::")[2] for spec in again)
-            report.take(again, self.worker_pool.run(replace(job, specs=wanted)))
         try:
             result = verdict(kata, specs, file.path, report)
         except Exception as error:  # noqa: BLE001 - one report must not stop the others

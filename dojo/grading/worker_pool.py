@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -20,11 +19,10 @@ from typing import Any, cast
 
 from dojo.catalogue import Kata
 from dojo.grading.results import Isolation
+from dojo.grading.sandbox.folders import remove
 from dojo.grading.sandbox.limits import Limits
-from dojo.grading.sandbox.listener import Listener, plan
 from dojo.grading.sandbox.protocol import Job, JobReport, receive_message, send_message
 from dojo.grading.sandbox.stopwatch import AT_MOST, used_up
-from dojo.grading.sandbox.supervisor import remove
 from dojo.grading.shared_lock import SharedLock
 
 READY = 60.0  # seconds for the start of a fork server
@@ -213,72 +211,44 @@ class SpawningWorkerPool(WorkerPool):
 
     def _start(self) -> None:
         scratch = self._new_folder()
-        log = self._scratch / "fork-server.log"
-        with log.open("wb") as errors:
-            process = self._spawn(scratch, errors)
-            known, _ = process.communicate(
-                json.dumps(self._settings(scratch, self.katas)).encode() + b"\n"
-            )
+        known = self._do(self._settings(scratch, self.katas), READY)
         try:
             self._configure(json.loads(known))
         except ValueError:
-            raise GradingError(f"the fork server does not start: {_end_of(log)}") from None
+            log = self._scratch / "alone.log"
+            raise GradingError(f"the grader's process does not start: {_end_of(log)}") from None
 
-    def _spawn(self, scratch: Path, errors: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*_PYTHON, "--once"],
-            cwd=scratch,
-            env=_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-        )
+    def _do(self, message: dict[str, Any], seconds: float) -> bytes:
+        """Have a process of its own do something; what it says, or nothing in that time."""
+        with (self._scratch / "alone.log").open("wb") as errors:
+            process = subprocess.Popen(
+                [*_PYTHON[:-1], "dojo.grading.sandbox.alone"],
+                cwd=message["scratch"],
+                env=_environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+        try:
+            return process.communicate(json.dumps(message).encode() + b"\n", seconds)[0]
+        except subprocess.TimeoutExpired:
+            return b""
+        finally:
+            _kill_all(process)
 
     def _run(self, job: Job) -> JobReport | None:
         scratch = self._new_folder()
-        report = JobReport()
-        ready = False
-        key = secrets.token_bytes(32)
         katas = [kata for kata in self.katas if kata.name == job.kata]
-        message = self._settings(scratch, katas) | {"job": job.write(), "key": key.hex()}
-        process = self._spawn(scratch, subprocess.DEVNULL)
-
-        def stop() -> None:
-            report.ended = used_up(job.limits.seconds)
-            _kill_all(process)
-
-        # Only the time on the wall is known here: enough for its imports too.
-        timer = threading.Timer(2 * job.limits.seconds + READY / 4, stop)
-        timer.start()
+        message = self._settings(scratch, katas) | {"job": job.write()}
         try:
-            with (
-                suppress(OSError),
-                cast(Any, process.stdin) as to,
-                cast(Any, process.stdout) as messages,
-            ):
-
-                def reply(text: bytes) -> None:
-                    to.write(text)
-                    to.flush()
-
-                specs = [name for name, _ in self.specs[job.kata]]
-                if job.specs:
-                    specs = [name for name in specs if name.partition("::")[2] in job.specs]
-                listener = Listener(key, report, plan(specs, job), reply)
-                reply(json.dumps(message).encode() + b"\n")
-                while not listener.done:
-                    listener.feed(messages.read1(1 << 16))
-                    ready = listener.ready
+            # Only the time on the wall is known here: enough for its imports too.
+            said = self._do(message, 2 * job.limits.seconds + READY / 4)
+            return JobReport.read(json.loads(said))
+        except ValueError:
+            return JobReport(ended=f"it ended its process, or {used_up(job.limits.seconds)}")
         finally:
-            timer.cancel()
-            _kill_all(process)
             remove(scratch)
-        if not report.ended:
-            report.ended = f"its process ended with exit code {process.returncode}"
-        if not ready and not report.broken and not report.trouble:
-            report.trouble = f"its process ended before the solution began: {report.ended}"
-        return report
 
 
 _PYTHON = [sys.executable, "-P", "-m", "dojo.grading.sandbox.fork_server"]

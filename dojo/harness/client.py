@@ -11,6 +11,7 @@ import anyio.to_thread
 import httpx
 
 from dojo.harness import spawned
+from dojo.harness.added_routes import AddedRoutes, Step
 from dojo.harness.asgi import App
 from dojo.harness.exchange import Exchange
 from dojo.harness.holds import SECONDS, held, until
@@ -29,6 +30,7 @@ class Client:
 
     __slots__ = (
         "_patience",
+        "_routes",
         "app",
         "exchanges",
         "numbers",
@@ -43,6 +45,7 @@ class Client:
         self.state: dict[str, Any] = {}
         self.exchanges: list[Exchange] = []
         self._patience = PATIENCE
+        self._routes = AddedRoutes()
 
     def begin(
         self,
@@ -74,8 +77,7 @@ class Client:
         if pieces is not None:
             content["content"] = b"".join(pieces)
         request = httpx.Request(method, f"http://testserver{url}", **content)
-        exchange = Exchange(
-            self,
+        exchange = self.new_exchange(
             request,
             crashes=crashes,
             pieces=pieces,
@@ -85,6 +87,10 @@ class Client:
         self.exchanges.append(exchange)
         exchange.start(stop_at_response=stop_at_response)
         return exchange
+
+    def new_exchange(self, request: httpx.Request, **how: Any) -> Exchange:
+        """An exchange that is not begun yet."""
+        return Exchange(self, request, **how)
 
     async def request(self, method: str, url: str, **options: Any) -> Response:
         """Run an exchange from its request to its end, tasks included; its response."""
@@ -165,6 +171,14 @@ class Client:
     async def until(self, condition: Callable[[], bool], seconds: float = SECONDS) -> bool:
         """Wait until something is so, at most so long in real time; whether it is."""
         return await until(condition, seconds)
+
+    def add_route(self, path: str, steps: Sequence[Step] = (), **more: Any) -> None:
+        """Add a route to the app; the arguments are those of `AddedRoutes.add`."""
+        self._routes.add(self.app, path, steps, **more)  # type: ignore[arg-type]
+
+    def let_go(self, gate: str) -> None:
+        """Let go on what waits at a gate in a route that was added."""
+        self._routes.let_go(gate)
 
     async def give_turns(self) -> None:
         """Let everything that does not wait for anything do what it is about to do."""

@@ -6,6 +6,7 @@ solution's doing.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from types import FrameType
 
@@ -48,8 +49,5 @@ def _is_in(callers: Iterator[FrameType]) -> bool:
 
 
 def _traces() -> bool:
-    try:
-        from pytest_timeout import is_debugging  # type: ignore[import-untyped]
-    except ImportError:
-        return False
-    return bool(is_debugging())
+    plugin = sys.modules.get("pytest_timeout")
+    return plugin is not None and bool(plugin.is_debugging())

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from dojo import solutions
 from dojo.catalogue import Kata
@@ -55,39 +56,28 @@ class Environment:
         """The exchanges so far; none where the spec has no client."""
         return self.client.exchanges if self.client is not None else []
 
-    def changes(self) -> list[str]:
-        """The changes that were made by hand while a spec ran, in words; there should be none.
-
-        The grader asks: a solution could make its own timeline look right.
-        """
-        places = {self.directory, self.disk.directory, self.database.file.parent}
-        moved = [] if len(places) == 1 else ["the folder of the spec was changed"]
-        touched = [] if self.timeline.is_untouched() else ["the timeline was changed"]
-        return [*moved, *touched]
-
 
 @contextmanager
-def environment_in(directory: Path) -> Iterator[Environment]:
+def environment_in(directory: Path, **others: Any) -> Iterator[Environment]:
     """Make the environment of a spec, and undo it after the block.
 
-    `directory` is the working directory meanwhile.
+    `directory` is the working directory meanwhile, `others` are parts in place of the usual ones.
     """
     before = Path.cwd()
     threads = set(threading.enumerate())
     with patches.applied(), process.put_back(), logging_observed() as logs:
         os.chdir(directory)
-        environment = Environment(
-            directory=directory,
-            timeline=timeline.Timeline(),
-            database=sql.Database(directory),
-            disk=files.Disk(directory),
-            mail_server=mail.MailServer(),
-            services=http.Services(),
-            image_decoder=images.ImageDecoder(),
-            logs=logs,
-            tasks=tasks.Tasks(),
-            jobs=jobs.Jobs(),
-        )
+        parts: dict[str, Any] = {
+            "timeline": timeline.Timeline(),
+            "database": sql.Database(directory),
+            "disk": files.Disk(directory),
+            "mail_server": mail.MailServer(),
+            "services": http.Services(),
+            "image_decoder": images.ImageDecoder(),
+            "tasks": tasks.Tasks(),
+            "jobs": jobs.Jobs(),
+        }
+        environment = Environment(directory=directory, logs=logs, **{**parts, **others})
         current.use(environment.timeline)
         sql.use(environment.database)
         files.use(environment.disk)
@@ -132,15 +122,17 @@ def loaded(kata: Kata, file: Path) -> Iterator[ModuleType]:
 
 
 @asynccontextmanager
-async def client_of(app: App, environment: Environment) -> AsyncIterator[Client]:
-    """A client of an app that has started up.
+async def client_of(
+    app: App, environment: Environment, kind: type[Client] = Client
+) -> AsyncIterator[Client]:
+    """A client, of this kind, of an app that has started up.
 
     After the block it ends what is still under way, and shuts the app down.
     """
     loop = asyncio.get_running_loop()
     starts.watch_loop(loop)
     tasks = asyncio.all_tasks()
-    environment.client = Client(app, environment.timeline)
+    environment.client = kind(app, environment.timeline)
     with _pool_of_its_own(loop):
         try:
             async with running(app, environment.client.state):

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import httpx
+from starlette.routing import Match, Route
 
 from dojo.harness import spawned
 from dojo.harness.asgi import App, Message, record_exchange, scope_of
@@ -97,6 +98,26 @@ class Exchange:
     def app(self) -> App:
         """The app that it runs."""
         return self._client.app
+
+    def routes(self) -> list[str]:
+        """The methods and paths of the app's routes, without those that FastAPI adds."""
+        return [
+            f"{method} {route.path}"
+            for route in _routes_of(self.app)
+            if route.include_in_schema
+            for method in sorted(route.methods or ())
+            if method != "HEAD"
+        ]
+
+    def is_served(self) -> bool:
+        """Whether the app has a route for its method and path."""
+        scope = {
+            "type": "http",
+            "method": self.request.method,
+            "path": self.request.url.path,
+            "root_path": "",
+        }
+        return any(route.matches(scope)[0] == Match.FULL for route in _routes_of(self.app))
 
     @property
     def request(self) -> httpx.Request:
@@ -331,6 +352,10 @@ class Exchange:
         self.state.responded = True
         self._complete.set()
         await turns()
+
+
+def _routes_of(app: App) -> list[Route]:
+    return [route for route in getattr(app, "routes", ()) if isinstance(route, Route)]
 
 
 class NoResponseError(AssertionError):

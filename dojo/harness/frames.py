@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import linecache
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from sys import _current_frames, _getframe
-from types import FrameType
+from types import CodeType, FrameType
+from typing import Any
 
 Place = tuple[str, int]
 
@@ -76,8 +77,29 @@ def is_learners(frame: FrameType) -> bool:
 
 
 def is_spec(frame: FrameType) -> bool:
-    """Whether the code of a spec's module runs in a frame."""
-    return os.path.basename(frame.f_code.co_filename).startswith("test_k")
+    """Whether the code of a spec runs in a frame, or what calls a solution for one."""
+    code = frame.f_code
+    return os.path.basename(code.co_filename).startswith("test_k") or code in _for_specs
+
+
+def calls_for_specs(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Say that a function calls a solution for a spec that runs in another process."""
+    _for_specs.add(function.__code__)
+    return function
+
+
+_for_specs: set[CodeType] = set()
+
+
+class ElsewhereError(Exception):
+    """An exception of another process: what was known of it there.
+
+    `task` is the number of the background task that it came out of, from 1, or 0.
+    """
+
+    place: Place | None = None
+    shown: Traceback | None = None
+    task = 0
 
 
 def callers() -> Iterator[FrameType]:
@@ -153,6 +175,8 @@ def shortened(text: str, length: int) -> str:
 
 def traceback_of(error: BaseException) -> Traceback | None:
     """The part of a traceback that lies in the solution; None where nothing of it does."""
+    if isinstance(error, ElsewhereError):
+        return error.shown
     mine = [link for link in _walk(error) if is_learners(link[0])]
     if not mine:
         return None
@@ -170,6 +194,8 @@ def traceback_of(error: BaseException) -> Traceback | None:
 
 def place_of(error: BaseException) -> Place | None:
     """The innermost line of the solution that an exception came through."""
+    if isinstance(error, ElsewhereError):
+        return error.place
     mine = [link for link in _walk(error) if is_learners(link[0])]
     return (mine[-1][0].f_code.co_filename, mine[-1][1]) if mine else None
 

@@ -166,6 +166,14 @@ class Hold:
             self.threads += by is not None
             self._overdue(await until(lambda: self.released, LONGER * SECONDS))
 
+    def arrive(self, by: ExchangeState | None, started: str = "") -> bool:
+        """Note an arrival from another process; whether it has to wait there."""
+        if not self._takes():
+            return False
+        self._note(by, started)
+        self.threads += by is not None
+        return True
+
     async def until_reached(self, count: int = 1) -> None:
         """Wait until `count` of what is held have arrived.
 

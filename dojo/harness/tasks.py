@@ -30,6 +30,11 @@ class Added:
         return _name_of(self.task.func)
 
     @property
+    def is_callable(self) -> bool:
+        """Whether it has a function that can be called."""
+        return callable(self.task.func)
+
+    @property
     def where(self) -> str:
         """The line that made it."""
         return line_at(self.place) if self.place else "a line of a library"
@@ -82,6 +87,15 @@ class Tasks:
             for added in self.added
             if exchange is None or (added.state and added.state.number == exchange)
         ]
+
+    def failed_with(self, error: BaseException) -> Added | None:
+        """The background task that an exception came out of."""
+        tb = error.__traceback__
+        found = None
+        while tb is not None:
+            found = self.known(tb.tb_frame.f_locals.get("self")) or found
+            tb = tb.tb_next
+        return found
 
     def known(self, task: object) -> Added | None:
         """The record of a task; None where it was made elsewhere."""

@@ -109,6 +109,16 @@ class Alarm:
         self._silent = debugger.active()
         _ring_in(self.seconds)
 
+    def pause(self) -> None:
+        """Count no more, until `go_on`."""
+        self._paused = _clock()
+        _ring_in(0)
+
+    def go_on(self) -> None:
+        """Count on."""
+        self._began += _clock() - self._paused
+        _ring_in(max(SOON, self.seconds - (_clock() - self._began)))
+
     def left(self) -> float:
         """How many seconds are left."""
         passed = _clock() - self._began
@@ -284,6 +294,18 @@ def stop_watching() -> None:
     # The handler stays: what has rung by now and is not handled yet finds no alarm.
     _alarm = None
     _ring_in(0)
+
+
+def pause() -> None:
+    """Do not count the time until `go_on`."""
+    if _alarm is not None:
+        _alarm.pause()
+
+
+def go_on() -> None:
+    """Count the time again."""
+    if _alarm is not None:
+        _alarm.go_on()
 
 
 def current_alarm() -> Alarm | None:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.routing import Match, Route
-
 from dojo.harness import frames
 from dojo.harness.environment import Environment
 from dojo.harness.exchange import Exchange, NoResponseError
@@ -96,10 +94,10 @@ def _of_an_exception(error: BaseException) -> Cause:
 
 
 def _of_a_task(error: BaseException, environment: Environment) -> Cause:
-    added = _task_of(error, environment)
+    added = environment.tasks.failed_with(error)
     said = frames.said_by(error)
     name = f"the background task {added.name}" if added else "the work after the response"
-    if added and not callable(added.task.func):
+    if added and not added.is_callable:
         name = "a background task"
     place = frames.place_of(error)
     found = Cause(f"{type(error).__name__} at {place or alike(said)}", f"{name} failed: {said}")
@@ -111,16 +109,6 @@ def _of_a_task(error: BaseException, environment: Environment) -> Cause:
     return found
 
 
-def _task_of(error: BaseException, environment: Environment) -> Added | None:
-    """The background task that an exception came out of."""
-    tb = error.__traceback__
-    found = None
-    while tb is not None:
-        found = environment.tasks.known(tb.tb_frame.f_locals.get("self")) or found
-        tb = tb.tb_next
-    return found
-
-
 def _unserved(exchange: Exchange) -> Cause | None:
     """Say why the app did not take a request; None where it did, or the spec expected that."""
     if not exchange.responded:
@@ -128,7 +116,7 @@ def _unserved(exchange: Exchange) -> Cause | None:
     status = exchange.response.status_code
     if status.expected:
         return None
-    if int(status) in (404, 405) and not _is_served(exchange):
+    if int(status) in (404, 405) and not exchange.is_served():
         return Cause(
             f"{status} {exchange.name}",
             f"{exchange.name} got {status:d}: your app has no such route",
@@ -139,28 +127,8 @@ def _unserved(exchange: Exchange) -> Cause | None:
     return None
 
 
-def _routes(exchange: Exchange) -> list[Route]:
-    return [route for route in getattr(exchange.app, "routes", ()) if isinstance(route, Route)]
-
-
-def _is_served(exchange: Exchange) -> bool:
-    scope = {
-        "type": "http",
-        "method": exchange.request.method,
-        "path": exchange.request.url.path,
-        "root_path": "",
-    }
-    return any(route.matches(scope)[0] == Match.FULL for route in _routes(exchange))
-
-
 def _near_routes(exchange: Exchange) -> str:
-    own = [
-        f"{method} {route.path}"
-        for route in _routes(exchange)
-        if route.include_in_schema
-        for method in sorted(route.methods or ())
-        if method != "HEAD"
-    ]
+    own = exchange.routes()
     if not own:
         return (
             "your app has no routes at all: is the endpoint decorated with @app.post or @app.get?"

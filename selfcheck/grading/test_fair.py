@@ -13,7 +13,6 @@ from dojo.catalogue import read_catalogue
 from dojo.grading.results import KataResult, State
 from dojo.grading.sandbox.limits import Limits
 from dojo.grading.sandbox.protocol import Job
-from dojo.grading.sandbox.weights import BY_PARTIAL, is_heavy, weighed
 from dojo.grading.verdict import verdict
 from dojo.grading.worker_pool import WorkerPool
 from selfcheck.projects import KATA, ROOT, changed
@@ -76,35 +75,6 @@ def test_a_database_past_the_engine_on_the_event_loop_is_for_review(worker_pool,
 
     assert result.state is state
     assert ("past SQLAlchemy" in result.cause) is (state is State.REVIEW)
-
-
-@pytest.mark.parametrize(
-    ("change", "heavy"),
-    [
-        ("dojo.plugin.failures.title_of was replaced", True),
-        ("test_k01_notification_log.@py_builtins was replaced", True),
-        ("builtins.sorted was replaced", True),
-        ("json.loads was replaced", True),
-        ("PIL.Image.Image.getpixel was replaced", True),
-        ("the timeline was changed", True),
-        ("the hooks of pytest were changed", True),
-        (f"json.dumps {BY_PARTIAL}", False),
-        ("builtins.print was replaced", False),
-        ("builtins._ was added", False),
-        ("sys.excepthook was replaced", False),
-        ("ssl._create_default_https_context was replaced", False),
-    ],
-)
-def test_what_a_verdict_is_made_with_weighs(change, heavy):
-    """Everything else is a habit."""
-    assert is_heavy(change) is heavy
-
-
-def test_evidence_names_the_line_that_makes_the_change():
-    """A person finds it at once."""
-    sides = weighed(["json.loads was replaced"], {"loads": 7})
-
-    assert sides == {True: ["app.py:7 json.loads was replaced"], False: []}
 
 
 def test_a_checkout_in_a_folder_with_brackets_grades(tmp_path):

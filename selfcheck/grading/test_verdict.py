@@ -11,7 +11,7 @@ from dojo.catalogue import read_catalogue
 from dojo.grading.results import State
 from dojo.grading.sandbox.protocol import JobReport
 from dojo.grading.submissions import SubmittedFile
-from dojo.grading.verdict import late_in_one_run, not_run, verdict
+from dojo.grading.verdict import not_run, verdict
 from dojo.plugin.failures import Failure, Row
 from selfcheck.projects import KATA, ROOT
 
@@ -23,25 +23,20 @@ FOUND = Failure(
 ).write()
 
 
-def outcome(number: int, passed: bool, *, control: bool = False, **more: Any) -> dict[str, Any]:
+def outcome(number: int, passed: bool) -> dict[str, Any]:
     found = None if passed else FOUND
-    known = {"spec": SPECS[number][0], "passed": passed, "failure": found, "seconds": 0.1}
-    return {**known, "control": control, "reached": passed or control, **more}
+    return {"spec": SPECS[number][0], "passed": passed, "failure": found, "seconds": 0.1}
 
 
 def all_passed() -> list[dict[str, Any]]:
-    return [
-        outcome(number, not control, control=control)
-        for number in range(len(SPECS))
-        for control in (False, True)
-    ]
+    return [outcome(number, True) for number in range(len(SPECS))]
 
 
 def graded(outcomes: list[dict[str, Any]], **more: Any):
     return verdict(FIRST, SPECS, "app.py", JobReport(outcomes=outcomes, **more))
 
 
-def test_a_spec_that_passed_and_whose_control_failed_counts():
+def test_a_spec_that_passed_counts():
     """There is no other way to a point."""
     result = graded(all_passed())
 
@@ -61,7 +56,7 @@ def test_the_specs_of_the_lesson_are_marked():
 
 def test_a_failed_spec_shows_the_text_that_the_learner_reads():
     """It has the timeline, and the line that it points at."""
-    result = graded([outcome(0, False), *all_passed()[2:]])
+    result = graded([outcome(0, False), *all_passed()[1:]])
 
     spec = result.specs[0]
     assert not spec.passed
@@ -72,40 +67,10 @@ def test_a_failed_spec_shows_the_text_that_the_learner_reads():
 
 def test_a_spec_that_did_not_report_has_not_passed():
     """`os._exit(0)` after the third of nine is three ninths."""
-    result = graded(all_passed()[:2], ended="its process ended by itself, with exit code 0")
+    result = graded(all_passed()[:1], ended="its process ended by itself, with exit code 0")
 
     assert [spec.passed for spec in result.specs] == [True, False, False, False]
     assert result.specs[1].message == "no result: its process ended by itself, with exit code 0"
-
-
-def test_a_pass_without_its_control_does_not_count():
-    """Without a control, nothing shows that a wrong solution would have failed."""
-    result = graded(all_passed()[:-1])
-
-    assert [spec.passed for spec in result.specs] == [True, True, True, False]
-
-
-def test_a_spec_that_never_came_wrap_spec_has_not_passed():
-    """The report of pytest alone proves nothing."""
-    outcomes = all_passed()
-    outcomes[0]["reached"] = False
-
-    result = graded(outcomes)
-
-    assert (result.state, result.score) == (State.TAMPERED, 0)
-    assert result.cause == "a spec was reported as passed before it had ended: number 0"
-
-
-def test_a_spec_that_passes_once_and_fails_once_has_not_passed():
-    """Its control fails before its end: luck is not a solution."""
-    outcomes = all_passed()
-    outcomes[1]["reached"] = False
-
-    result = graded(outcomes)
-
-    assert [spec.passed for spec in result.specs] == [False, True, True, True]
-    assert result.specs[0].message == "it passed in one run and failed in the other: too early"
-    assert result.state is State.GRADED
 
 
 def test_nothing_at_all_is_amber():
@@ -115,38 +80,12 @@ def test_nothing_at_all_is_amber():
     assert (result.light, result.state, result.score) == ("amber", State.GRADED, 0)
 
 
-@pytest.mark.parametrize(
-    ("change", "cause"),
-    [
-        (lambda o: o.append(outcome(1, True)), "a result for a spec that was not due"),
-        (
-            lambda o: o.append(outcome(1, True, spec="tests/x.py::y")),
-            "a result for a spec that was not due",
-        ),
-        (lambda o: o[3].update(passed=True), "a control passed, which must fail: number 1"),
-        (lambda o: o[2].update(passed=False, failure=7), "an invalid result of a spec: number 1"),
-        (lambda o: o[2].update(seconds="x"), "an invalid result of a spec: number 1"),
-        (lambda o: o[2].update(seconds=-1.0), "an invalid result of a spec: number 1"),
-    ],
-    ids=["twice", "unknown", "control", "failure", "text", "negative"],
-)
-def test_an_inconsistent_report_is_tampered(change, cause):
+def test_a_forged_protocol_is_tampered():
     """It costs the kata, with the evidence for a person to read."""
-    outcomes = all_passed()
-    change(outcomes)
+    result = graded(all_passed(), tampered=["its process sent a message that is no JSON"])
 
-    result = graded(outcomes)
-
-    assert (result.state, result.score) == (State.TAMPERED, 0)
-    assert cause in result.cause
-    assert result.cause in result.evidence
-    assert result.light != "green"
-
-
-@pytest.mark.parametrize("report", [{"broken": True}, {"tampered": ["a forged message"]}])
-def test_a_forged_protocol_is_tampered(report):
-    """This holds even where every spec seems to have passed."""
-    assert graded(all_passed(), **report, heavy=["app.py:3 x"]).state is State.TAMPERED
+    assert (result.state, result.light, result.score) == (State.TAMPERED, "red", 0)
+    assert result.evidence == ["its process sent a message that is no JSON"]
 
 
 def test_heavy_evidence_asks_for_a_review_and_takes_no_points():
@@ -183,7 +122,7 @@ def test_a_failure_of_the_grader_is_no_zero():
 def test_all_text_of_a_solution_can_be_shown(text):
     """A terminal, an XML file and a spreadsheet will all have to hold it."""
     found = FOUND | {"message": text, "timeline": [asdict(Row("log", text))], "printed": text}
-    result = graded([outcome(0, False, failure=found)], evidence=[text], ended=text)
+    result = graded([outcome(0, False) | {"failure": found}], evidence=[text], ended=text)
 
     for shown in (result.specs[0].message, *result.specs[0].timeline, *result.evidence):
         shown.encode("utf-8")
@@ -207,32 +146,3 @@ def test_a_file_that_was_not_read_is_not_run(file, light, state):
     assert (result.light, result.state) == (light, state)
     assert not any(spec.passed for spec in result.specs)
     assert result.max_score == FIRST.points
-
-
-LATE = Failure(KATA, "number 1", message="it did not finish within 5 s: nothing was running")
-
-
-def late(number: int, *, control: bool) -> dict[str, Any]:
-    return outcome(number, False, control=control, reached=False, failure=LATE.write())
-
-
-@pytest.mark.parametrize("control", [False, True])
-def test_a_spec_that_was_late_in_one_run_is_run_again(control: bool):
-    """The machine may have been the reason; where both runs were late, the solution was."""
-    there = outcome(1, control, control=not control)
-    report = JobReport(outcomes=[late(1, control=control), there, outcome(0, False)])
-
-    assert late_in_one_run(report) == {SPECS[1][0]}
-    both = [late(1, control=False), late(1, control=True)]
-    assert late_in_one_run(JobReport(outcomes=both)) == set()
-
-
-def test_the_second_try_counts_where_it_is_complete():
-    """Otherwise the first one does."""
-    report = JobReport(outcomes=[*all_passed()[:2], late(1, control=False), *all_passed()[3:]])
-    again = JobReport(outcomes=all_passed()[2:4])
-    report.take({SPECS[1][0]}, JobReport(outcomes=again.outcomes[:1], trouble="it died"))
-    assert not graded(report.outcomes).specs[1].passed
-
-    report.take({SPECS[1][0]}, again)
-    assert [spec.passed for spec in graded(report.outcomes).specs] == [True] * 4

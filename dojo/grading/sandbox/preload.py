@@ -1,16 +1,13 @@
-"""Imports and initialises once what every job needs, before the fork server forks."""
+"""Imports and initialises once what every solution needs, before a server forks."""
 
 import asyncio
 import gc
 import mimetypes
 
-import aiosmtpd.smtp  # noqa: F401
 import anyio.lowlevel
 import email_validator  # noqa: F401
 import freezegun  # noqa: F401
 import pydantic.v1  # noqa: F401
-import pytest_asyncio.plugin  # noqa: F401
-import pytest_timeout  # type: ignore[import-untyped]  # noqa: F401
 import python_multipart  # noqa: F401
 import sqlalchemy.dialects.sqlite
 import sqlalchemy.orm  # noqa: F401

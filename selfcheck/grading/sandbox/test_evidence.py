@@ -1,4 +1,4 @@
-"""Tamper detection: it finds changed code, and notes actions that no honest solution needs."""
+"""Evidence: what no honest solution needs is noted, and takes no points by itself."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import pytest
 
 from dojo.catalogue import read_catalogue
 from dojo.grading.results import KataResult, State
+from dojo.grading.sandbox.evidence import suspicious
 from dojo.grading.sandbox.limits import Limits
 from dojo.grading.sandbox.protocol import Job
-from dojo.grading.sandbox.tampering import suspicious
 from dojo.grading.verdict import verdict
 from dojo.grading.worker_pool import WorkerPool
 from selfcheck.projects import KATA, ROOT, changed
 
 FIRST = read_catalogue(ROOT)[KATA]
 AT_IMPORT = "app = FastAPI()\n"
-IN_TASK = '    """Append `message` to `filename` and end the line."""\n'
 
 
 def graded(worker_pool: WorkerPool, source: str) -> KataResult:
@@ -31,62 +30,19 @@ def at_import(lines: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("lines", "expected"),
+    "lines",
     [
-        ("import _pytest.reports as r\nr.TestReport.from_item_and_call = None", "TestReport"),
-        (
-            "import dojo.plugin.failures\ndojo.plugin.failures.title_of = len",
-            "dojo.plugin.failures.title_of was replaced",
-        ),
-        (
-            "import dojo.observers.files as d\nd.len = lambda a: 0",
-            "dojo.observers.files.len was added",
-        ),
-        ("import builtins\nbuiltins.AssertionError = ValueError", "builtins.AssertionError was"),
-        ("import builtins\nbuiltins.sorted = list", "builtins.sorted was replaced"),
-        (
-            "import sys\nsys.modules['dojo.observers.files'] = 1",
-            "the module dojo.observers.files was replaced",
-        ),
-        (
-            "import dojo.observers.files as d\nf = lambda: 0\nd.use.__code__ = f.__code__",
-            "__code__",
-        ),
-        ("import unittest\nunittest.TestCase.run = len", "TestCase.run was replaced"),
-        (
-            "import sys\n"
-            "frame = sys._getframe()\n"
-            "while 'item' not in frame.f_locals:\n"
-            "    frame = frame.f_back\n"
-            "frame.f_locals['item'].config.pluginmanager.register(object())",
-            "plugins of pytest were changed",
-        ),
+        "import dojo.plugin.failures\ndojo.plugin.failures.title_of = len",
+        "from dojo.harness import timeline\ntimeline.Timeline.blocked = lambda self: []",
     ],
-    ids=lambda value: None if "\n" in value else value.replace(" ", "-"),
 )
-def test_changed_code_asks_for_a_review(worker_pool, lines, expected):
-    """A person decides, and all specs have run until then."""
+def test_to_reach_for_the_grader_asks_for_a_review(worker_pool, lines):
+    """No honest program needs the code that observes it."""
     result = graded(worker_pool, at_import(lines))
 
     assert result.state is State.REVIEW
-    assert any(expected in entry for entry in result.evidence), result.evidence
+    assert "imports dojo" in result.cause
     assert not any(spec.message.startswith("no result") for spec in result.specs)
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        "import dojo.harness.exchange as e; del e.Exchange.response",
-        "import dojo.observers.files as d; d.Disk.__eq__ = lambda *a: True",
-        "import json; json.JSONDecoder.decode = len",
-    ],
-)
-def test_the_classes_that_specs_observe_with_cannot_be_changed(worker_pool, lines):
-    """A change between two comparisons is impossible too."""
-    result = graded(worker_pool, at_import(lines))
-
-    assert (result.state, result.light, result.score) == (State.GRADED, "amber", 0)
-    assert "immutable type" in result.specs[0].message
 
 
 @pytest.mark.parametrize(
@@ -129,4 +85,4 @@ def test_right_solutions_have_no_evidence(worker_pool, file: Path):
 @pytest.mark.parametrize("source", ["", "def f(:", "\0", "(" * 5_000, "x = '\udcff'"])
 def test_text_that_is_not_python_has_no_suspicious_names(source):
     """It does not load, and the failure says so."""
-    assert suspicious(source.encode("utf-8", "surrogateescape")) == []
+    assert suspicious(source.encode("utf-8", "surrogateescape")) == ([], [])

@@ -1,0 +1,72 @@
+"""Evidence in the text of a solution: names that an honest one does not need."""
+
+from __future__ import annotations
+
+import ast
+
+from dojo.grading.routes import routes
+from dojo.grading.sandbox.protocol import Job, JobReport
+
+EVIDENCE = 40
+NAMES = {
+    "_getframe": "frames",
+    "_current_frames": "frames",
+    "f_back": "frames",
+    "f_locals": "frames",
+    "f_globals": "frames",
+    "tb_frame": "frames",
+    "cr_frame": "frames",
+    "gi_frame": "frames",
+    "__subclasses__": "all classes",
+    "__closure__": "closures",
+    "cell_contents": "closures",
+    "__code__": "code objects",
+    "__globals__": "the names of other modules",
+    "get_objects": "all objects",
+    "get_referrers": "all objects",
+    "get_referents": "all objects",
+    "_exit": "the end of the process",
+    "modules": "all modules",
+    "addaudithook": "an audit hook",
+}
+LIGHT = ("ctypes", "gc", "pluggy", "pytest", "_pytest", "solutions", "tests")
+HEAVY = ("dojo",)
+SPEC_NAME = "PYTEST_CURRENT_TEST"
+
+
+def suspicious(source: bytes) -> tuple[list[str], list[str]]:
+    """What is unusual in the text of a solution: the light evidence and the heavy."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return [], []
+    light: dict[str, None] = {}
+    heavy: dict[str, None] = {}
+    texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        elif isinstance(node, ast.Attribute) and node.attr in NAMES:
+            light[f"app.py:{line} names {node.attr}: {NAMES[node.attr]}"] = None
+        elif (
+            isinstance(node, ast.Constant)
+            and SPEC_NAME in str(node.value)
+            and id(node) not in texts
+        ):
+            heavy[f"app.py:{line} asks for the name of the spec ({SPEC_NAME})"] = None
+        for name in names:
+            top = name.partition(".")[0]
+            if top in LIGHT or top in HEAVY:
+                (heavy if top in HEAVY else light)[f"app.py:{line} imports {name}"] = None
+    return list(light)[:EVIDENCE], list(heavy)[:EVIDENCE]
+
+
+def first_report(job: Job) -> JobReport:
+    """The report on a job before its solution runs: what its text says."""
+    source = job.source.encode("utf-8", "surrogateescape")
+    light, heavy = suspicious(source)
+    return JobReport(routes=routes(source), evidence=light, heavy=heavy)

@@ -1,0 +1,72 @@
+"""The host server: it has imported what solutions need, and forks a keeper for each job.
+
+It has never seen a spec. The fork server of the specs starts it as
+`python -m dojo.grading.sandbox.host_server` and hands it one end of a socket pair for each job; the
+job itself comes over that. A keeper builds the sandbox and starts the hosts in it, one for each
+spec.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import dojo.grading.sandbox.preload  # noqa: F401
+from dojo.grading.sandbox.keeper import Keeper
+from dojo.grading.sandbox.limits import Limits
+from dojo.grading.sandbox.policy import survey
+from dojo.grading.sandbox.protocol import receive_message, send_message
+from dojo.grading.sandbox.warm_up import warm_up
+from dojo.harness import frames, patches
+
+
+def main() -> int:
+    """Serve at the socket whose number is the first argument."""
+    source = socket.socket(fileno=int(sys.argv[1]))
+    settings, _ = receive_message(source)
+    if settings is None:
+        return 0
+    sys.dont_write_bytecode = True
+    os.environ.setdefault("TZ", "UTC")
+    os.chdir(settings["scratch"])
+    sandbox = survey(
+        Path(settings["scratch"]),
+        Path(settings["root"]),
+        tuple(map(Path, settings["hidden"])),
+        Limits(**settings["limits"]),
+        fork=True,
+        use_namespaces=settings["namespaces"],
+    )
+    # What is not shown is nothing to import from either.
+    sys.path[:] = [path for path in sys.path if path != settings["root"]]
+    send_message(source, {"in_force": sandbox.in_force, "missing": sandbox.missing})
+    frames.show_from(None)
+    patches.apply_all()
+    warm_up()
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    number = 0
+    while True:
+        message, ends = receive_message(source)
+        if message is None:
+            return 0
+        number += 1
+        if os.fork() == 0:
+            try:
+                source.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                Keeper(socket.socket(fileno=ends[0]), sandbox, number).serve()
+            finally:
+                os._exit(0)
+        for end in ends:
+            os.close(end)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

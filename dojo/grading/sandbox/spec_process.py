@@ -1,0 +1,211 @@
+"""The process of the specs of one job: it runs them, and talks with one host for each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from dojo.catalogue import Kata
+from dojo.grading.remote.errors import HostEndedError
+from dojo.grading.remote.fixtures import LINK, RemoteFixtures
+from dojo.grading.remote.link import Link
+from dojo.grading.remote.wire import Wire
+from dojo.grading.sandbox import namespaces
+from dojo.grading.sandbox.evidence import first_report
+from dojo.grading.sandbox.protocol import Job, JobReport, receive_message, send_message
+from dojo.grading.sandbox.stopwatch import AT_MOST
+from dojo.harness.holds import clock
+from dojo.plugin.failures import Failure, title_of
+
+AGAIN = 2  # specs that run into a limit and are run once more: the machine may have been busy
+GRACE = 5.0  # seconds after the time limit of a job
+PATIENCE = 30.0  # seconds without a reply, after which a host is given up
+
+
+class Hosts:
+    """Starts a host for each spec, with the help of the job's keeper."""
+
+    def __init__(self, job: Job, control: socket.socket, fixtures: RemoteFixtures) -> None:
+        self._job = job
+        self._control = control
+        self._count = 0
+        self._folder = Path()
+        self._file = Path()
+        self._link: Link | None = None
+        self.over = ""
+        self.trouble = ""
+        self._fixtures = fixtures
+
+    def open(self) -> None:
+        """Have the sandbox built, and enter the part of it in which the specs can look."""
+        job = self._job
+        limits = asdict(job.limits)
+        about = {"kata": job.kata, "source": job.source, "limits": limits}
+        said = self._ask({**about, "process": os.getpid()})
+        if "trouble" in said:
+            self.trouble = said["trouble"]
+            return
+        self._folder, self._file = Path(said["folder"]), Path(said["file"])
+        if said["namespaces"]:
+            namespaces.join(said["keeper"])
+        self._fixtures.start, self._fixtures.folder = self.start, self.new_folder
+        self._fixtures.loading = self.loading
+
+    def new_folder(self) -> Path:
+        """The folder that the next host works in; it is made when that starts."""
+        self._count += 1
+        return self._folder / f"r{self._count}"
+
+    def start(self, _kata: Kata, directory: Path) -> Link:
+        """Start a host. Raises `HostEndedError` where there can be none any more."""
+        pairs = [socket.socketpair() for _ in range(3)]
+        try:
+            theirs = tuple(their.fileno() for _, their in pairs)
+            said = self._ask({"start": directory.name}, theirs)
+        finally:
+            for _, their in pairs:
+                their.close()
+        if "started" not in said:
+            self.trouble, self.over = said.get("trouble", ""), said.get("over", "")
+            raise HostEndedError(self.trouble or self.over)
+        commands, happenings, notices = (our for our, _ in pairs)
+        wires = Wire(commands, PATIENCE), Wire(happenings), Wire(notices, PATIENCE)
+        self._link = Link(wires, self._file)
+        return self._link
+
+    def loading(self, now: bool) -> None:
+        """Say that the solution begins or ends to be loaded, which has a limit of its own."""
+        with contextlib.suppress(OSError):
+            send_message(self._control, {"loading": now})
+
+    def end(self) -> str:
+        """End the host of a spec; how it has ended by itself, in words."""
+        if self._link is None:
+            return ""
+        self._link.close()
+        self._link = None
+        said = self._ask({})
+        self.over = self.over or said["over"]
+        return str(said["ended"])
+
+    def _ask(self, message: dict[str, Any], wires: tuple[int, ...] = ()) -> dict[str, Any]:
+        with contextlib.suppress(OSError):
+            send_message(self._control, message, wires)
+            said, _ = receive_message(self._control)
+            if said is not None:
+                return said
+        return {"trouble": "the keeper of its sandbox has ended", "ended": "", "over": ""}
+
+
+def run_specs(
+    job: Job,
+    items: list[pytest.Item],
+    control: socket.socket,
+    fixtures: RemoteFixtures,
+    reports: list[pytest.TestReport],
+) -> JobReport:
+    """Run the specs of a job, each with a host of its own."""
+    report = first_report(job)
+    hosts = Hosts(job, control, fixtures)
+    hosts.open()
+    _give_up_after(AT_MOST * job.limits.seconds + GRACE, hosts)
+    if hosts.trouble:
+        items = []
+    again = AGAIN
+    for position, item in enumerate(items):
+        following = items[position - 1] if len(items) > 1 else None
+        outcome, late = _with_a_host(item, following, reports, hosts, report)
+        if late and again and not hosts.over:
+            again -= 1
+            outcome, _ = _with_a_host(item, following, reports, hosts, report)
+        if hosts.trouble or (hosts.over and not outcome["passed"]):
+            break
+        report.outcomes.append(outcome)
+    report.trouble, report.ended = hosts.trouble, hosts.over
+    return report
+
+
+def _give_up_after(seconds: float, hosts: Hosts) -> None:
+    """Break the specs off after a time, whatever they wait for: a keeper has ended the host."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        hosts.over = hosts.over or "its specs did not end"
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        raise HostEndedError(hosts.over)
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _with_a_host(
+    item: pytest.Item,
+    following: pytest.Item | None,
+    reports: list[pytest.TestReport],
+    hosts: Hosts,
+    report: JobReport,
+) -> tuple[dict[str, Any], bool]:
+    """Run one spec, and end its host; its outcome, and whether it ran into a limit."""
+    outcome = run_item(item, following, reports)
+    link = item.stash.get(LINK, None)
+    ended = hosts.end()
+    if link is None:
+        return outcome, False
+    del item.stash[LINK]
+    report.evidence += link.evidence
+    report.heavy += link.heavy
+    report.tampered += [f"its process sent {link.forged}"] if link.forged else []
+    if not outcome["passed"] and ended and link.broke_off:
+        outcome["failure"]["message"] = f"the solution's process has ended: {ended}"
+    return outcome, link.late
+
+
+def run_item(
+    item: pytest.Item, following: pytest.Item | None, reports: list[pytest.TestReport]
+) -> dict[str, Any]:
+    """Run one spec; its outcome as plain data."""
+    reports.clear()
+    stopped = ""
+    began = clock()
+    try:
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+    except BaseException as error:  # noqa: BLE001
+        stopped = f"the solution stopped the whole run: {type(error).__name__}"
+        with contextlib.suppress(BaseException):
+            vars(item.session)["_setupstate"].teardown_exact(None)
+    return _outcome(item, reports, stopped, max(0.0, clock() - began))
+
+
+def _outcome(
+    item: pytest.Item, reports: list[pytest.TestReport], stopped: str, seconds: float
+) -> dict[str, Any]:
+    passed = {report.when for report in reports if report.passed}
+    bad = next((report for report in reports if not report.passed), None)
+    found: dict[str, Any] | None = None
+    if bad is not None:
+        found = getattr(bad, "failure", None)
+    if found is None and (stopped or bad is not None or len(passed) < 3):
+        why = stopped or "it did not end as a spec should"
+        found = Failure("", title_of(item.name), message=why).write()
+    return {
+        "spec": item.nodeid,
+        "passed": found is None,
+        "failure": found,
+        "seconds": round(seconds, 4),
+    }
+
+
+def write_report(report: JobReport, pipe: int) -> None:
+    """Write a report to the pipe of the grader."""
+    import json
+
+    left = json.dumps(asdict(report)).encode("utf-8", "replace")
+    while left:
+        left = left[os.write(pipe, left) :]
