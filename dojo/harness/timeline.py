@@ -132,10 +132,6 @@ class Timeline:
         self.sleeps = self.sleeps + 1 if event.kind == "sleep" else 0
         if self.sleeps <= SLEEPS and len(self.events) < EVENTS:
             self.events.append(event)
-            self.kept(event)
-
-    def kept(self, event: Event) -> None:
-        """Called with each event that was added."""
 
     def note_error(self, error: BaseException, became: str) -> None:
         """Keep the traceback of an exception that does not come out of the app.

@@ -71,9 +71,9 @@ class TellingTimeline(Timeline):
 
     teller: Teller
 
-    def kept(self, event: Event) -> None:
-        """Tell an event that was added."""
-        if event.kind != "response":
+    def _keep(self, event: Event) -> None:
+        super()._keep(event)
+        if self.events[-1] is event and event.kind != "response":
             self.teller.tell(
                 "event",
                 kind=event.kind[:100],
