@@ -10,19 +10,16 @@ import pytest_asyncio
 
 from dojo.catalogue import Kata
 from dojo.doubles import mail
+from dojo.grading.remote.doubles import RemoteMailServer, RemoteServices
+from dojo.grading.remote.exchanges import RemoteClient, RemoteKata, RemoteRestart
 from dojo.grading.remote.link import Link
 from dojo.grading.remote.proxies import (
-    RemoteClient,
     RemoteClock,
     RemoteDatabase,
     RemoteDisk,
     RemoteImageDecoder,
-    RemoteKata,
     RemoteLines,
     RemoteLogs,
-    RemoteMailServer,
-    RemoteRestart,
-    RemoteServices,
     RemoteSteps,
     RemoteTasks,
     RemoteZone,
@@ -152,12 +149,13 @@ class RemoteFixtures:
     @pytest.fixture
     def lines(self, kata: RemoteKata) -> RemoteLines:
         """The lines of the solution that worker threads run."""
+        kata.link.ask(None, "trace_lines")
         return RemoteLines(kata.link)
 
     @pytest.fixture
     def clock(self, kata: RemoteKata) -> Iterator[RemoteClock]:
         """A clock that stands still."""
-        clock = RemoteClock(kata.link)
-        yield clock
+        kata.link.ask(None, "freeze")
+        yield RemoteClock(kata.link)
         if not kata.link.gone:
-            clock.thaw()
+            kata.link.ask(None, "leave")

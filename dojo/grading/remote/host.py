@@ -16,16 +16,16 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, suppress
+from datetime import datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx
 
 from dojo.catalogue import Kata
-from dojo.doubles.clock import Clock, Zone, frozen_clock
+from dojo.doubles.clock import Zone, frozen_clock
 from dojo.grading.remote.guard import Guard, Paths
 from dojo.grading.remote.telling import (
     Teller,
@@ -43,7 +43,7 @@ from dojo.harness.environment import Environment, client_of, environment_in, loa
 from dojo.harness.exchange import Exchange
 from dojo.harness.holds import Hold
 from dojo.harness.lifespan import running
-from dojo.harness.lines import Lines, traced
+from dojo.harness.lines import traced
 from dojo.harness.steps import Steps
 from dojo.harness.tasks import Added
 
@@ -53,68 +53,94 @@ _start = threading.Thread.start
 
 
 class Host:
-    """One solution, for one spec. Each method that begins with `_do_` is a command."""
+    """One solution, for one spec.
+
+    A command names a part of the environment, and a method or an attribute of it.
+    """
 
     def __init__(self, kata: Kata, file: Path, wires: tuple[Wire, Wire, Wire]) -> None:
         self._kata = kata
         self._file = file
         self._commands, happenings, self._notices = wires
-        self.teller = self._teller = Teller(happenings)
+        self.teller = Teller(happenings)
         self._holds: dict[int, Hold] = {}
+        self._parts: dict[str, Any] = {"host": self, "zone": Zone()}
         self._clients: list[Client] = []
-        self._steps: dict[int, AsyncIterator[str]] = {}
-        self._open = AsyncExitStack()
+        self._entered: list[Any] = []
+        self._modules = ExitStack()
         self._apps = AsyncExitStack()
-        self._module: ModuleType | None = None
-        self._clock: Clock | None = None
-        self._lines: Lines | None = None
-        self._zone: Any = None
-        self._locale: Any = None
         self._environment: Environment
 
     async def serve(self, directory: Path, seconds: float) -> None:
         """Do what is asked for, until nobody asks any more."""
         timeline = TellingTimeline()
-        timeline.teller = self._teller
+        timeline.teller = self.teller
         parts = {
             "timeline": timeline,
-            "mail_server": TellingMailServer(self._teller),
-            "services": TellingServices(self._teller, self._holds),
+            "mail_server": TellingMailServer(self.teller),
+            "services": TellingServices(self.teller, self._holds),
         }
         with environment_in(directory, **parts) as self._environment:
+            self._parts |= vars(self._environment) | {"steps": Steps(self._environment)}
             _start(threading.Thread(target=self._take_notices, name="dojo-notices", daemon=True))
             time_limit.watch("the spec", seconds)
             while True:
                 time_limit.pause()
                 message = self._commands.receive()
                 time_limit.go_on()
-                self._commands.send(await self._reply(message))
+                self._commands.send(await self._reply(**message))
 
-    async def _reply(self, message: dict[str, Any]) -> dict[str, Any]:
+    async def _reply(
+        self, on: list[Any], do: str, args: list[Any], options: dict[str, Any]
+    ) -> dict[str, Any]:
         alarm = time_limit.current_alarm()
+        error: BaseException | None = None
         try:
-            command: Callable[..., Any] = getattr(self, f"_do_{message.pop('do')}")
-            value = command(**message)
+            value = getattr(self._part(*on), do)
+            if callable(value):
+                value = value(*args, **options)
             if inspect.isawaitable(value):
                 value = await value
-        except BaseException as error:  # noqa: BLE001
-            late = alarm.overtime if alarm is not None and not alarm.reported else None
-            if late is not None and alarm is not None:
-                alarm.reported = True
-                return {"error": error_data(late)}
-            return {"error": error_data(error)}
+        except BaseException as raised:  # noqa: BLE001
+            error = raised
         if alarm is not None and alarm.overtime is not None and not alarm.reported:
             alarm.reported = True
-            return {"error": error_data(alarm.overtime)}
-        return {"value": value}
+            error = alarm.overtime
+        return {"error": error_data(error)} if error is not None else {"value": self._plain(value)}
+
+    def _part(self, name: str, number: int = 0) -> Any:
+        """The part that a command is for."""
+        if name == "hold":
+            return self._holds[number]
+        if name == "client":
+            return self._clients[number]
+        if name == "exchange":
+            return self._clients[0].exchanges[number - 1]
+        return self._parts[name]
+
+    def _plain(self, value: Any) -> Any:
+        """What a command gives, as plain data."""
+        if isinstance(value, Hold):
+            self._holds[len(self._holds) + 1] = value
+            return len(self._holds)
+        if isinstance(value, AsyncIterator):
+            self._parts[f"step {len(self._parts)}"] = value
+            return f"step {len(self._parts) - 1}"
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, list) and value and isinstance(value[0], str):
+            return [text[:PRINTED] for text in value]
+        return None if isinstance(value, Exchange | Client | list) and value else value
 
     # ----- the solution and its app
 
-    def _do_load(self) -> None:
-        self._module = self._open.enter_context(loaded(self._kata, self._file))
+    def load(self) -> None:
+        """Load the solution."""
+        self._module = self._modules.enter_context(loaded(self._kata, self._file))
 
     @frames.calls_for_specs
-    def _do_member(self, name: str) -> dict[str, Any]:
+    def member(self, name: str) -> dict[str, Any]:
+        """Say what the solution has under a name."""
         found = getattr(self._module, name)
         if not callable(found):
             known = type(found) in (bytes, str, int, float, bool)
@@ -123,250 +149,132 @@ class Host:
         return {"kind": kind}
 
     @frames.calls_for_specs
-    def _do_call(self, name: str, arguments: list[Any]) -> None:
+    def call(self, name: str, *arguments: Any) -> None:
+        """Call a function of the solution."""
         getattr(self._module, name)(*arguments)
 
-    async def _do_open_client(self) -> None:
-        assert self._module is not None
-        kind = telling_client(self._teller)
+    async def open_client(self) -> None:
+        """Start the app up."""
+        kind = telling_client(self.teller)
         client = client_of(self._module.app, self._environment, kind)
         self._clients.append(await self._apps.enter_async_context(client))
 
-    async def _do_close_client(self) -> None:
+    async def close_client(self) -> None:
+        """Shut the app down."""
         await self._apps.aclose()
 
-    async def _do_restart(self) -> int:
+    async def restart(self) -> int:
+        """Load the solution anew; the number of the client of its app."""
         first = self._clients[0]
-        module = self._open.enter_context(loaded(self._kata, self._file))
+        module = self._modules.enter_context(loaded(self._kata, self._file))
         again = type(first)(module.app, first.timeline)
         again.numbers, again.exchanges = first.numbers, first.exchanges
         await self._apps.enter_async_context(running(module.app, again.state))
         self._clients.append(again)
         return len(self._clients) - 1
 
-    def _do_close(self) -> None:
-        self._open.close() if hasattr(self._open, "close") else None
-
-    # ----- exchanges
-
-    def _exchange(self, number: int) -> Exchange:
-        return self._clients[0].exchanges[number - 1]
-
-    def _do_begin(
+    def begin(
         self,
         client: int,
-        method: str,
-        url: str,
+        head: list[str],
         headers: list[list[bytes]],
         body: bytes,
+        *,
         stop_at_response: bool,
         crashes: bool,
     ) -> int:
+        """Begin an exchange; its number. `head` are the method and the URL."""
         raw = [(name, value) for name, value in headers]
-        request = httpx.Request(method, url, headers=raw, stream=httpx.ByteStream(body))
+        request = httpx.Request(*head, headers=raw, stream=httpx.ByteStream(body))
         of = self._clients[client]
         exchange = of.new_exchange(request, crashes=crashes)
         of.exchanges.append(exchange)
         exchange.start(stop_at_response=stop_at_response)
         return exchange.number
 
-    def _do_release_exchange(self, number: int) -> None:
-        self._exchange(number).release()
-
-    async def _do_until_responded(self, number: int) -> None:
-        await self._exchange(number).until_responded()
-
-    async def _do_until_held(self, number: int) -> bool:
-        return await self._exchange(number).until_held()
-
-    async def _do_until_finished(self, number: int) -> None:
-        await self._exchange(number).until_finished()
-
-    async def _do_finish_what_can(self, client: int, numbers: list[int]) -> None:
-        await self._clients[client].finish_what_can([self._exchange(n) for n in numbers])
-
-    async def _do_give_turns(self, client: int) -> None:
-        await self._clients[client].give_turns()
-
-    def _do_add_route(self, client: int, path: str, steps: Any, more: dict[str, Any]) -> None:
-        self._clients[client].add_route(path, steps, **more)
-
-    def _do_let_go(self, client: int, gate: str) -> None:
-        self._clients[client].let_go(gate)
-
-    def _do_routes(self, number: int) -> list[str]:
-        return self._exchange(number).routes()
-
-    def _do_is_served(self, number: int) -> bool:
-        return self._exchange(number).is_served()
+    async def finish_what_can(self, client: int, numbers: list[int]) -> None:
+        """As `Client.finish_what_can`."""
+        exchanges = [self._part("exchange", number) for number in numbers]
+        await self._clients[client].finish_what_can(exchanges)
 
     # ----- holds
 
-    def _kept(self, hold: Hold) -> int:
-        self._holds[len(self._holds) + 1] = hold
-        return len(self._holds)
-
-    def _do_hold_file(self, name: str, step: int) -> int:
-        return self._kept(self._environment.disk.hold(name, step=step))
-
-    def _do_hold_disk_step(self) -> int:
-        return self._kept(self._environment.disk.hold_step())
-
-    def _do_hold_changes(self, table: str, limit: int) -> int:
-        return self._kept(self._environment.database.hold_changes(table, limit))
-
-    def _do_hold_queries(self, table: str, limit: int, after: int) -> int:
-        return self._kept(self._environment.database.hold_queries(table, limit, after=after))
-
-    def _do_hold_step(self, number: int, in_task: bool) -> int:
-        return self._kept(self._environment.database.hold_step(number, in_task=in_task))
-
-    def _do_hold_image(self, limit: int) -> int:
-        return self._kept(self._environment.image_decoder.hold(limit))
-
-    def _do_hold_sleep(self, limit: int) -> int:
-        assert self._clock is not None
-        return self._kept(self._clock.hold(limit))
-
-    def _do_hold_line(self, number: int) -> int:
-        assert self._lines is not None
-        return self._kept(self._lines.hold(number))
-
-    def _do_hold_connections(self, limit: int) -> int:
-        return self._kept(self._environment.mail_server.hold_connections(limit))
-
-    def _do_hold(self, what: str, limit: int) -> int:
+    def hold(self, what: str, limit: int) -> Hold:
         """A hold on something that the process of the specs does."""
-        return self._kept(Hold(what, limit))
+        return Hold(what, limit)
 
-    def _do_release(self, hold: int) -> dict[str, Any]:
-        self._holds[hold].release()
-        return self._do_state_of(hold)
-
-    def _do_state_of(self, hold: int) -> dict[str, Any]:
+    def state_of(self, hold: int) -> dict[str, Any]:
+        """How a hold stands."""
         found = self._holds[hold]
-        return {
-            "what": found.what[:PRINTED],
-            "reached": found.reached,
-            "on_loop": found.on_loop,
-            "overdue": found.overdue,
-            "released": found.released,
-            "origin": found.origin[:PRINTED],
-        }
-
-    async def _do_until_reached(self, hold: int, count: int) -> None:
-        await self._holds[hold].until_reached(count)
+        known = {name: getattr(found, name) for name in ("reached", "overdue")}
+        return {"what": found.what[:PRINTED], **known}
 
     def _take_notices(self) -> None:
         """Let the mail server say what stands at a hold; whether it shall wait there."""
-        try:
+        with suppress(GoneError, LookupError):
             while True:
                 notice = self._notices.receive()
                 hold = self._holds[notice["hold"]]
                 number = notice["exchange"]
-                by = self._exchange(number).state if number else None
+                by = self._part("exchange", number).state if number else None
                 if notice["on_loop"]:
                     hold.pass_on_loop()
                     self._notices.send(False)
                 else:
                     self._notices.send(hold.arrive(by, notice["origin"]))
-        except (GoneError, LookupError):
-            return
 
-    # ----- steps of a task
+    # ----- parts of the environment that are made, and what a `with` block does
 
-    def _do_steps_of(self, number: int) -> int:
-        steps = Steps(self._environment).of(self._exchange(number))
-        self._steps[len(self._steps) + 1] = steps
-        return len(self._steps)
+    def freeze(self) -> None:
+        """Let the time stand still."""
+        self.enter(frozen_clock(), "clock")
 
-    async def _do_next_step(self, steps: int) -> str:
-        return await anext(self._steps[steps], "")
+    def trace_lines(self) -> None:
+        """Let lines be held."""
+        self.enter(traced(), "lines")
 
-    async def _do_end_steps(self, steps: int) -> None:
-        await self._steps[steps].aclose()  # type: ignore[attr-defined]
+    def enter_part(self, part: str, do: str, *arguments: Any) -> None:
+        """Enter the block of a method of a part."""
+        self.enter(getattr(self._parts[part], do)(*arguments))
 
-    # ----- disk, database, images, logs, clock
+    def enter(self, block: Any, name: str = "") -> None:
+        """Enter a block."""
+        self._parts[name] = block.__enter__()
+        self._entered.append(block)
 
-    def _do_fail_file(self, name: str, number: int) -> None:
-        self._environment.disk.fail(name, number)
+    def leave(self) -> None:
+        """Leave the block that was entered last."""
+        self._entered.pop().__exit__(None, None, None)
 
-    def _do_fill_up_for(self, text: str) -> None:
-        self._without_space = self._environment.disk.fill_up_for(text)
+    def fill_up_for(self, text: str) -> None:
+        """As `Disk.fill_up_for`."""
+        self.without_space = self._environment.disk.fill_up_for(text)
 
-    def _do_without_space(self) -> list[str]:
-        return self._without_space
-
-    def _do_foreign_locale(self, on: bool) -> None:
-        if on:
-            self._locale = self._environment.disk.foreign_locale()
-            self._locale.__enter__()
-        else:
-            self._locale.__exit__(None, None, None)
-
-    def _do_fail_queries(self, table: str, error: list[str] | None, after: int) -> None:
+    def fail_queries(self, table: str, error: list[str] | None, after: int) -> None:
+        """As `Database.fail_queries`; an error is its type and its text."""
         made: Exception | None = None
         if error is not None:
             name, text = error
             made = (getattr(builtins, name, None) or getattr(sqlite3, name))(text)
         self._environment.database.fail_queries(table, made, after=after)
 
-    def _do_heal(self) -> None:
-        self._environment.database.heal()
+    def steps_of(self, number: int) -> AsyncIterator[str]:
+        """As `Steps.of`; the name of a part that gives the steps."""
+        steps: AsyncIterator[str] = self._parts["steps"].of(self._part("exchange", number))
+        return steps
 
-    def _do_go_dark(self) -> None:
-        self._environment.image_decoder.go_dark()
-
-    def _do_listen_to_all(self) -> None:
-        self._environment.logs.listen_to_all()
-
-    def _do_logs(self) -> dict[str, list[str]]:
-        logs = self._environment.logs
-        found = {"elsewhere": logs.elsewhere, "too_low": logs.too_low, "failures": logs.failures}
-        return {name: [text[:PRINTED] for text in texts] for name, texts in found.items()}
-
-    def _do_freeze(self) -> None:
-        self._frozen = frozen_clock()
-        self._clock = self._frozen.__enter__()
-
-    def _do_thaw(self) -> None:
-        self._frozen.__exit__(None, None, None)
-        self._clock = None
-
-    def _do_now(self) -> float:
-        assert self._clock is not None
-        return self._clock.now.timestamp()
-
-    def _do_tick(self, seconds: float) -> None:
-        assert self._clock is not None
-        self._clock.tick(seconds)
-
-    def _do_let_pass(self, seconds: float) -> None:
-        assert self._clock is not None
-        self._clock.let_pass(seconds)
-
-    def _do_zone(self, hours: int | None) -> None:
-        if hours is not None:
-            self._zone = Zone().foreign(hours)
-            self._zone.__enter__()
-        else:
-            self._zone.__exit__(None, None, None)
-
-    def _do_trace_lines(self) -> None:
-        self._tracing = traced()
-        self._lines = self._tracing.__enter__()
-
-    def _do_is_closed(self, port: int) -> bool:
-        mail_server = self._environment.mail_server
-        assert isinstance(mail_server, TellingMailServer)
-        return mail_server.is_closed(port)
+    async def next_step(self, steps: str) -> str:
+        """The next step; empty where there is none."""
+        return str(await anext(self._parts[steps], ""))
 
     # ----- what a failure is explained with
 
-    def _do_tasks(self) -> list[dict[str, Any]]:
-        return [_task(added) for added in self._environment.tasks.added[:1_000]]
+    def tasks(self) -> dict[str, list[dict[str, Any]]]:
+        """The background tasks that were made."""
+        return {"made": [_task(added) for added in self._environment.tasks.added[:1_000]]}
 
-    def _do_printed(self) -> str:
+    def printed(self) -> str:
+        """What the solution has printed."""
         found = []
         for stream in (sys.stdout, sys.stderr):
             kept = getattr(stream, "dojo_kept", None)

@@ -35,6 +35,9 @@ from dojo.harness.timeline import ERRORS, EVENTS, Event, Timeline
 
 # What the process of the specs sees by itself: nobody has to tell it.
 OWN = ("response", "mail", "call")
+HOST = ("host",)
+
+Part = tuple[str] | tuple[str, int]
 
 
 class Link:
@@ -57,13 +60,14 @@ class Link:
         self.hold_of: Callable[[Service], int | None] = lambda _service: None
         threading.Thread(target=self._listen, name="dojo-link", daemon=True).start()
 
-    def ask(self, kind: Any, do: str, **arguments: Any) -> Any:
-        """Have the host do something; its result, which must be a `kind`.
+    def ask(self, kind: Any, do: str, *args: Any, on: Part = HOST, **options: Any) -> Any:
+        """Have a part of the host do something; its result, which must be a `kind`.
 
         Raises what the host says that it has raised, and `HostEndedError`.
         """
         try:
-            reply = self._commands.ask({"do": do, **arguments})
+            message = {"on": on, "do": do, "args": args, "options": options}
+            reply = self._commands.ask(message)
             if isinstance(reply, dict) and "error" in reply:
                 self.gone = bool(reply.get("stopped"))
                 said = checked(ErrorData, reply["error"])
@@ -80,10 +84,10 @@ class Link:
             self.gone = self.broke_off = True
             raise HostEndedError(f"the solution's process has ended: {error}") from None
 
-    def ask_for(self, kind: Any, do: str, instead: Any, **arguments: Any) -> Any:
+    def ask_for(self, kind: Any, do: str, instead: Any, *, on: Part = HOST) -> Any:
         """The same for what only explains a failure; `instead` where the host has ended."""
         try:
-            return instead if self.gone else self.ask(kind, do, **arguments)
+            return instead if self.gone else self.ask(kind, do, on=on)
         except (Exception, HostEndedError):  # noqa: BLE001
             return instead
 

@@ -159,10 +159,7 @@ class HoldData(_Model):
 
     what: Text
     reached: Number
-    on_loop: bool
     overdue: bool
-    released: bool
-    origin: Text
 
 
 class MemberData(_Model):

@@ -5,7 +5,6 @@ Each of them asks and waits, so that what happens in two processes has one order
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -298,8 +297,3 @@ def error_data(error: BaseException) -> dict[str, Any]:
         data |= {"text": error.reason[:TEXT], "lines": [error.line]}
         data |= {"source": error.source[:TEXT], "what": "late" if error.late else ""}
     return data
-
-
-def is_the_loops_end(error: BaseException) -> bool:
-    """Whether an exception is for the event loop, and for nobody in it."""
-    return isinstance(error, KeyboardInterrupt | SystemExit | asyncio.CancelledError)
