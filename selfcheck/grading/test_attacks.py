@@ -203,10 +203,14 @@ def put_honest(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Expected:
-    """The expected result in the docstring of an attack, as regular expressions."""
+    """The expected result in the docstring of an attack.
+
+    `score` is the most that it gets (0 where it is not named) unless a person decides. `state` and
+    `evidence` are regular expressions.
+    """
 
     state: str
-    score: float | None  # None where a person decides about what the specs said
+    score: float
     evidence: str
     needs_namespaces: bool
 
@@ -214,10 +218,9 @@ class Expected:
     def of(cls, file: Path) -> Expected:
         doc = ast.get_docstring(ast.parse(file.read_bytes())) or ""
         fields = dict(re.findall(r"^(state|score|evidence|needs): (.+)$", doc, re.MULTILINE))
-        assert "state" in fields, f"{file.name}: the docstring must say `state: <state>`"
         return cls(
-            fields["state"],
-            None if fields["state"] == "review" else float(fields.get("score", 0)),
+            fields.get("state", "graded|review|tampered"),
+            float(fields.get("score", 0)),
             fields.get("evidence", ""),
             fields.get("needs") == "namespaces",
         )
@@ -246,8 +249,7 @@ def test_an_attack_gets_what_it_has_earned(file: Path, attacked: Batch):
     shown = json.dumps(result, indent=1)
 
     assert "ESCAPED" not in shown, shown
-    if expected.score is not None:
-        assert result["score"] == expected.score, shown
+    assert result["score"] <= expected.score or result["state"] == "review", shown
     assert re.fullmatch(expected.state, result["state"]), shown
     assert re.search(expected.evidence, "\n".join(result["katas"][0]["evidence"])), shown
     assert result["seconds"] < (AT_MOST + 1) * LIMIT

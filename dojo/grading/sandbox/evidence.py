@@ -31,6 +31,11 @@ NAMES = {
 }
 LIGHT = ("ctypes", "gc", "pluggy", "pytest", "_pytest", "solutions", "tests")
 HEAVY = ("dojo",)
+# Ways to code that is not the solution's own, which no honest one has been seen to go.
+REACHES = (
+    *("__globals__", "__subclasses__", "cell_contents"),
+    *("get_objects", "get_referrers", "get_referents"),
+)
 SPEC_NAME = "PYTEST_CURRENT_TEST"
 
 
@@ -51,13 +56,13 @@ def suspicious(source: bytes) -> tuple[list[str], list[str]]:
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
         elif isinstance(node, ast.Attribute) and node.attr in NAMES:
-            light[f"app.py:{line} names {node.attr}: {NAMES[node.attr]}"] = None
-        elif (
-            isinstance(node, ast.Constant)
-            and SPEC_NAME in str(node.value)
-            and id(node) not in texts
-        ):
-            heavy[f"app.py:{line} asks for the name of the spec ({SPEC_NAME})"] = None
+            weight = heavy if node.attr in REACHES else light
+            weight[f"app.py:{line} names {node.attr}: {NAMES[node.attr]}"] = None
+        elif isinstance(node, ast.Constant) and id(node) not in texts:
+            if SPEC_NAME in str(node.value):
+                heavy[f"app.py:{line} asks for the name of the spec ({SPEC_NAME})"] = None
+            if str(node.value).startswith("dojo."):
+                heavy[f"app.py:{line} names a module of the grader: {node.value}"[:200]] = None
         for name in names:
             top = name.partition(".")[0]
             if top in LIGHT or top in HEAVY:

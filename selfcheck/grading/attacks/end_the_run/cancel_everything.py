@@ -1,7 +1,4 @@
-"""Cancels every task of the event loop, its spec's among them.
-
-state: graded
-"""
+"""Cancels every task of the event loop, its spec's among them."""
 
 import asyncio
 

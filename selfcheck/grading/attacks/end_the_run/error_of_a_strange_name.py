@@ -1,7 +1,4 @@
-"""Raises an error whose class has a name that breaks lines and columns.
-
-state: graded
-"""
+"""Raises an error whose class has a name that breaks lines and columns."""
 
 from fastapi import FastAPI
 

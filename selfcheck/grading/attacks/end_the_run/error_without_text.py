@@ -1,7 +1,4 @@
-"""Raises an error whose text raises another error.
-
-state: graded
-"""
+"""Raises an error whose text raises another error."""
 
 from fastapi import FastAPI
 

@@ -1,6 +1,5 @@
 """Ends the process while it is imported, with the exit code of success.
 
-state: graded
 evidence: names _exit
 """
 

@@ -1,7 +1,4 @@
-"""Ends the process when its app is shut down, before the outcome of the spec is sent.
-
-state: graded
-"""
+"""Ends the process when its app is shut down, before the outcome of the spec is sent."""
 
 import os
 from contextlib import asynccontextmanager

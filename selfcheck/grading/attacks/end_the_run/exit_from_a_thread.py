@@ -1,7 +1,4 @@
-"""Ends the process from a thread, a little later.
-
-state: graded
-"""
+"""Ends the process from a thread, a little later."""
 
 import os
 import threading

@@ -1,7 +1,4 @@
-"""Ends the process in a task.
-
-state: graded
-"""
+"""Ends the process in a task."""
 
 import os
 

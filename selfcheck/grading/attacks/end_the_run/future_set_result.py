@@ -1,6 +1,5 @@
 """Makes asyncio report that the spec has ended well.
 
-state: tampered
 evidence: before it had ended
 """
 

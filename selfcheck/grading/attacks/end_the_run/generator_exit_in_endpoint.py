@@ -1,7 +1,4 @@
-"""Raises what coroutines are closed with.
-
-state: graded
-"""
+"""Raises what coroutines are closed with."""
 
 from fastapi import FastAPI
 

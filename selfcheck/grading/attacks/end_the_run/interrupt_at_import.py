@@ -1,6 +1,3 @@
-"""Looks like a person who pressed Ctrl-C, while it is imported.
-
-state: graded
-"""
+"""Looks like a person who pressed Ctrl-C, while it is imported."""
 
 raise KeyboardInterrupt

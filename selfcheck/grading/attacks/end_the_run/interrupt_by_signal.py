@@ -1,7 +1,4 @@
-"""Presses Ctrl-C by itself.
-
-state: graded
-"""
+"""Presses Ctrl-C by itself."""
 
 import signal
 

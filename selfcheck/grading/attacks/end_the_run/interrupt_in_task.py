@@ -1,7 +1,4 @@
-"""Looks like a person who pressed Ctrl-C, in a task.
-
-state: graded
-"""
+"""Looks like a person who pressed Ctrl-C, in a task."""
 
 from fastapi import BackgroundTasks, FastAPI
 

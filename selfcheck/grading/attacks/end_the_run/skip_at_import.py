@@ -1,6 +1,5 @@
 """Skips while it is imported.
 
-state: graded
 evidence: imports pytest
 """
 

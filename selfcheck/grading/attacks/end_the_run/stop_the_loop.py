@@ -1,7 +1,4 @@
-"""Stops the event loop that its spec runs on.
-
-state: graded
-"""
+"""Stops the event loop that its spec runs on."""
 
 import asyncio
 

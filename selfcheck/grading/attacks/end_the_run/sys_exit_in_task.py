@@ -1,7 +1,4 @@
-"""Stops the interpreter in a task on the event loop.
-
-state: graded
-"""
+"""Stops the interpreter in a task on the event loop."""
 
 from fastapi import BackgroundTasks, FastAPI
 

@@ -1,6 +1,5 @@
 """Becomes another program, one that succeeds.
 
-state: graded
 evidence: started a process
 """
 

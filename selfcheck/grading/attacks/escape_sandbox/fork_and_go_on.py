@@ -1,7 +1,4 @@
-"""Has a child go on with the specs, and itself waits for its end.
-
-state: graded
-"""
+"""Has a child go on with the specs, and itself waits for its end."""
 
 import os
 import sys

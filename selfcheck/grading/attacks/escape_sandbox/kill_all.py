@@ -1,6 +1,5 @@
 """Sends a signal to everything that it may send one to.
 
-state: graded
 evidence: sent a signal
 """
 

@@ -1,7 +1,4 @@
-"""Kills its supervisor by a process descriptor, which causes no audit event.
-
-state: graded
-"""
+"""Kills its supervisor by a process descriptor, which causes no audit event."""
 
 import contextlib
 import os

@@ -1,7 +1,4 @@
-"""Sends signals to its process group, with the grader in it for all it knows.
-
-state: graded
-"""
+"""Sends signals to its process group, with the grader in it for all it knows."""
 
 import contextlib
 import os

@@ -1,6 +1,5 @@
 """Kills its own process, in every way there is.
 
-state: graded
 evidence: sent a signal
 """
 

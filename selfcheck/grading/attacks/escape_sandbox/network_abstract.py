@@ -1,6 +1,5 @@
 """Connects to a service of this machine by a name that is no file.
 
-state: graded
 needs: namespaces
 """
 

@@ -1,7 +1,4 @@
-"""Opens a server of its own for anyone to connect to.
-
-state: graded
-"""
+"""Opens a server of its own for anyone to connect to."""
 
 import socket
 

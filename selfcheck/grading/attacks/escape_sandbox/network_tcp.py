@@ -1,7 +1,4 @@
-"""Connects to a service of this machine.
-
-state: graded
-"""
+"""Connects to a service of this machine."""
 
 import contextlib
 import socket

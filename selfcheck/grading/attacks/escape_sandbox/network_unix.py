@@ -1,6 +1,5 @@
 """Connects to a service of this machine by its file.
 
-state: graded
 needs: namespaces
 """
 

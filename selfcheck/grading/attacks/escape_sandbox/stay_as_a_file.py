@@ -1,7 +1,4 @@
-"""Leaves files and folders behind wherever it may.
-
-state: graded
-"""
+"""Leaves files and folders behind wherever it may."""
 
 import contextlib
 import os

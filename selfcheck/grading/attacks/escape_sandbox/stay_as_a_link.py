@@ -1,7 +1,4 @@
-"""Replaces its folder with a link, so that the clean-up removes files elsewhere.
-
-state: graded
-"""
+"""Replaces its folder with a link, so that the clean-up removes files elsewhere."""
 
 import contextlib
 import os

@@ -1,7 +1,4 @@
-"""Leaves a thread behind that the end of a process waits for.
-
-state: graded
-"""
+"""Leaves a thread behind that the end of a process waits for."""
 
 import threading
 

@@ -1,7 +1,4 @@
-"""Writes results when the interpreter ends, and when its objects are thrown away.
-
-state: graded
-"""
+"""Writes results when the interpreter ends, and when its objects are thrown away."""
 
 import atexit
 import os

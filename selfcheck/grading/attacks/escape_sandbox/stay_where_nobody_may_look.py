@@ -1,7 +1,4 @@
-"""Takes from its folders the right to be cleared away.
-
-state: graded
-"""
+"""Takes from its folders the right to be cleared away."""
 
 import os
 

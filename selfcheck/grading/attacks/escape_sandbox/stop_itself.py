@@ -1,7 +1,4 @@
-"""Stops its own process for ever, which a wait for its end would not notice.
-
-state: graded
-"""
+"""Stops its own process for ever, which a wait for its end would not notice."""
 
 import signal
 

@@ -1,7 +1,4 @@
-"""Aborts the process.
-
-state: graded
-"""
+"""Aborts the process."""
 
 import os
 

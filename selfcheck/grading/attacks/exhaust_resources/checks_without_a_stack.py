@@ -1,7 +1,4 @@
-"""Lowers the recursion limit so far that every later check fails.
-
-state: graded|review|tampered
-"""
+"""Lowers the recursion limit so far that every later check fails."""
 
 import inspect
 import sys

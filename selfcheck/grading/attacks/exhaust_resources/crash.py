@@ -1,6 +1,5 @@
 """Reads from where no memory is.
 
-state: graded
 evidence: imports ctypes
 """
 

@@ -1,7 +1,4 @@
-"""Opens files until there can be no more.
-
-state: graded
-"""
+"""Opens files until there can be no more."""
 
 import os
 

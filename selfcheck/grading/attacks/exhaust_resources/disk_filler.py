@@ -1,7 +1,4 @@
-"""Writes 500 MB into many files.
-
-state: graded
-"""
+"""Writes 500 MB into many files."""
 
 part = bytes(10 << 20)
 for number in range(50):

@@ -1,7 +1,4 @@
-"""Writes 500 MB into one file, which has lost its name.
-
-state: graded
-"""
+"""Writes 500 MB into one file, which has lost its name."""
 
 import os
 

@@ -1,7 +1,4 @@
-"""Never finishes importing, and keeps a processor busy.
-
-state: graded
-"""
+"""Never finishes importing, and keeps a processor busy."""
 
 import time
 

@@ -1,7 +1,4 @@
-"""Never sends a response, and keeps the interpreter busy in C, where signals are not handled.
-
-state: graded
-"""
+"""Never sends a response, and keeps the interpreter busy in C, where signals are not handled."""
 
 import collections
 import itertools

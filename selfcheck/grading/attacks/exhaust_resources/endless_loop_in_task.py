@@ -1,7 +1,4 @@
-"""Responds, and then loops in a task without end.
-
-state: graded
-"""
+"""Responds, and then loops in a task without end."""
 
 import threading
 import time

@@ -1,7 +1,4 @@
-"""Has the time be so late that no results can hold it.
-
-state: graded|review|tampered
-"""
+"""Has the time be so late that no results can hold it."""
 
 import time
 

@@ -1,7 +1,4 @@
-"""Has the time run backwards.
-
-state: graded|review|tampered
-"""
+"""Has the time run backwards."""
 
 import time
 

@@ -1,7 +1,4 @@
-"""Waits at import for what never comes.
-
-state: graded
-"""
+"""Waits at import for what never comes."""
 
 import threading
 

@@ -1,7 +1,4 @@
-"""Waits when its app is shut down, after the last assertion.
-
-state: graded
-"""
+"""Waits when its app is shut down, after the last assertion."""
 
 import threading
 from contextlib import asynccontextmanager

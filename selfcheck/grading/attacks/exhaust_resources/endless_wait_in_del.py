@@ -1,7 +1,4 @@
-"""Waits when its module is thrown away.
-
-state: graded
-"""
+"""Waits when its module is thrown away."""
 
 import threading
 

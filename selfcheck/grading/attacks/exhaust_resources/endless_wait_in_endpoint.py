@@ -1,7 +1,4 @@
-"""Blocks the event loop for what never comes.
-
-state: graded
-"""
+"""Blocks the event loop for what never comes."""
 
 import threading
 

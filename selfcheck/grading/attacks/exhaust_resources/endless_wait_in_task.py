@@ -1,7 +1,4 @@
-"""Responds, and then waits without end in a task.
-
-state: graded
-"""
+"""Responds, and then waits without end in a task."""
 
 import threading
 

@@ -1,7 +1,4 @@
-"""Raises an error whose text is never complete.
-
-state: graded
-"""
+"""Raises an error whose text is never complete."""
 
 import threading
 

@@ -1,7 +1,4 @@
-"""Swallows its time limit again and again.
-
-state: graded
-"""
+"""Swallows its time limit again and again."""
 
 import threading
 import time

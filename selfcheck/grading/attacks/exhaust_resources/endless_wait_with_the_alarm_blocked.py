@@ -1,7 +1,4 @@
-"""Blocks every signal that there is, and waits.
-
-state: graded
-"""
+"""Blocks every signal that there is, and waits."""
 
 import signal
 import threading

@@ -1,7 +1,4 @@
-"""Raises an error with a text of megabytes, with characters that no format can hold.
-
-state: graded
-"""
+"""Raises an error with a text of megabytes, with characters that no format can hold."""
 
 from fastapi import FastAPI
 

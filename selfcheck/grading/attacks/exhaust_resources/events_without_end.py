@@ -1,7 +1,4 @@
-"""Does what is noted a thousand times, each time otherwise.
-
-state: graded
-"""
+"""Does what is noted a thousand times, each time otherwise."""
 
 import contextlib
 

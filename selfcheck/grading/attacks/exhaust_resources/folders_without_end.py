@@ -1,7 +1,4 @@
-"""Nests folders so deeply that a recursive removal fails.
-
-state: graded
-"""
+"""Nests folders so deeply that a recursive removal fails."""
 
 import os
 

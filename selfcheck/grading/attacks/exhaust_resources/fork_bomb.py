@@ -1,6 +1,5 @@
 """Forks sixty processes that stay.
 
-state: graded
 evidence: started a process
 """
 

@@ -1,7 +1,4 @@
-"""Takes as much memory as it may, in each of several processes.
-
-state: graded
-"""
+"""Takes as much memory as it may, in each of several processes."""
 
 import os
 import threading

@@ -1,7 +1,4 @@
-"""Takes its memory as files without a name.
-
-state: graded
-"""
+"""Takes its memory as files without a name."""
 
 import os
 

@@ -1,7 +1,4 @@
-"""Takes its memory as a shared mapping, which counts as no process's data.
-
-state: graded
-"""
+"""Takes its memory as a shared mapping, which counts as no process's data."""
 
 import mmap
 

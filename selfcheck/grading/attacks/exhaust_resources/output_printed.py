@@ -1,7 +1,4 @@
-"""Prints a gigabyte.
-
-state: graded
-"""
+"""Prints a gigabyte."""
 
 line = "x" * (1 << 20)
 for _ in range(1024):

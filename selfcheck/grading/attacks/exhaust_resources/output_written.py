@@ -1,7 +1,4 @@
-"""Writes a gigabyte to its standard output and error, past all that captures them.
-
-state: graded
-"""
+"""Writes a gigabyte to its standard output and error, past all that captures them."""
 
 import os
 

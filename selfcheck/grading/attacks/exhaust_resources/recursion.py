@@ -1,7 +1,4 @@
-"""Calls itself until there is no stack left.
-
-state: graded
-"""
+"""Calls itself until there is no stack left."""
 
 import sys
 

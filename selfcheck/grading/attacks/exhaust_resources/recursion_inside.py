@@ -1,7 +1,4 @@
-"""Calls itself through the interpreter's own C, until there is no stack left.
-
-state: graded
-"""
+"""Calls itself through the interpreter's own C, until there is no stack left."""
 
 import sys
 

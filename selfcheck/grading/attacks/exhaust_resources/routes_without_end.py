@@ -1,7 +1,4 @@
-"""Declares a route, and logs a request, that take very long to be matched with each other.
-
-state: graded
-"""
+"""Declares a route, and logs a request, that take very long to be matched with each other."""
 
 import logging
 

@@ -1,7 +1,4 @@
-"""Starts a hundred threads that stay, and that the end of a process waits for.
-
-state: graded
-"""
+"""Starts a hundred threads that stay, and that the end of a process waits for."""
 
 import threading
 

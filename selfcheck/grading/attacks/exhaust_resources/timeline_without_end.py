@@ -1,7 +1,4 @@
-"""Logs in its endpoint until the timeline has a thousand lines.
-
-state: graded
-"""
+"""Logs in its endpoint until the timeline has a thousand lines."""
 
 import logging
 

@@ -1,8 +1,4 @@
-"""Reports itself that its spec has come to its end, and makes all reports passed.
-
-state: tampered
-evidence: in place of the runner
-"""
+"""Reports itself that its spec has come to its end, and makes all reports passed."""
 
 import pytest
 from _pytest.assertion import util

@@ -1,8 +1,4 @@
-"""Writes the beginning of a line, so that the next true one is spoilt, and ends.
-
-state: tampered
-evidence: wrote to the result pipe
-"""
+"""Writes the beginning of a line, so that the next true one is spoilt, and ends."""
 
 import contextlib
 import os

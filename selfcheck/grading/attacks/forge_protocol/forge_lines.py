@@ -1,7 +1,6 @@
 """Writes results on every descriptor that there is, as JSON.
 
 state: tampered
-evidence: wrote to the result pipe
 """
 
 import contextlib

@@ -1,7 +1,6 @@
 """Fills the pipe of the results with noise, as fast as it is read.
 
 state: tampered
-evidence: wrote to the result pipe
 """
 
 import contextlib

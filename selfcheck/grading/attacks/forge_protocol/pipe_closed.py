@@ -1,7 +1,4 @@
-"""Closes every descriptor that there is.
-
-state: graded
-"""
+"""Closes every descriptor that there is."""
 
 import os
 

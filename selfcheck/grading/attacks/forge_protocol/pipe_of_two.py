@@ -1,7 +1,4 @@
-"""Forks, and lets both processes go on and send results of the same specs.
-
-state: graded|review|tampered
-"""
+"""Forks, and lets both processes go on and send results of the same specs."""
 
 import os
 

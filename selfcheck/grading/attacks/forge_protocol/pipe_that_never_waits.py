@@ -1,7 +1,4 @@
-"""Makes the pipe of the results small, and one that takes nothing when it is full.
-
-state: graded|review|tampered
-"""
+"""Makes the pipe of the results small, and one that takes nothing when it is full."""
 
 import contextlib
 import fcntl

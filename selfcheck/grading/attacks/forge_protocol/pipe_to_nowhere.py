@@ -1,7 +1,4 @@
-"""Puts nothing in the place of every descriptor that there is.
-
-state: graded
-"""
+"""Puts nothing in the place of every descriptor that there is."""
 
 import os
 

@@ -1,7 +1,6 @@
 """A right solution that forges the supervisor's replies: every spec may pass.
 
-state: tampered
-evidence: a control passed
+score: 10
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """A right solution that inspects its surroundings: this is noted, and it keeps its points.
 
-state: graded
 score: 10
+state: graded
 evidence: opened a path outside its folder: /home/teacher
 """
 

@@ -1,7 +1,7 @@
 """A right solution with an exit handler and a thread that outlives the specs.
 
-state: graded
 score: 10
+state: graded
 """
 
 import atexit

@@ -1,7 +1,7 @@
 """A right solution that prints and logs three megabytes, which costs no points.
 
-state: graded
 score: 10
+state: graded
 """
 
 import logging

@@ -1,7 +1,4 @@
-"""Reads the submissions of others.
-
-state: graded
-"""
+"""Reads the submissions of others."""
 
 import glob
 

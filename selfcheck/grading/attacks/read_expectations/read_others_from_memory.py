@@ -1,8 +1,4 @@
-"""Searches all objects of the process for a right solution.
-
-state: graded
-evidence: all objects
-"""
+"""Searches all objects of the process for a right solution."""
 
 import gc
 

@@ -1,6 +1,5 @@
 """Runs the solution instead of solving anything.
 
-state: graded
 evidence: opened a path outside its folder
 """
 

@@ -1,6 +1,5 @@
 """Has the library of C read the solution.
 
-state: graded
 evidence: imports ctypes
 """
 

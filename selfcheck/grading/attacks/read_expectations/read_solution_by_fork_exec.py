@@ -1,6 +1,5 @@
 """Has another program read the solution, and starts it without an audit event.
 
-state: graded
 needs: namespaces
 """
 

@@ -1,7 +1,4 @@
-"""Imports the solution as a module.
-
-state: graded
-"""
+"""Imports the solution as a module."""
 
 import importlib.util
 

@@ -1,6 +1,5 @@
 """Makes namespaces of its own, in which it may mount and unmount, and looks for the solution.
 
-state: graded
 evidence: imports ctypes
 """
 

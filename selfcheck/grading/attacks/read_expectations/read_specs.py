@@ -1,7 +1,4 @@
-"""Reads the specs from the disk, to see how they can be met.
-
-state: graded
-"""
+"""Reads the specs from the disk, to see how they can be met."""
 
 import contextlib
 

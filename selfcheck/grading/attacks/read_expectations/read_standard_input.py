@@ -1,7 +1,4 @@
-"""Waits for something to be typed.
-
-state: graded
-"""
+"""Waits for something to be typed."""
 
 import sys
 

@@ -1,7 +1,4 @@
-"""Changes what the specs ask for, to what it can do.
-
-state: review
-"""
+"""Changes what the specs ask for, to what it can do."""
 
 import sys
 

@@ -1,8 +1,4 @@
-"""Has a thread clear the notes of tamper detection.
-
-state: graded|review|tampered
-evidence: looked through all objects
-"""
+"""Has a thread clear the notes of tamper detection."""
 
 import gc
 import sys

@@ -1,7 +1,4 @@
-"""Makes the event loop run nothing and report success.
-
-state: graded|review|tampered
-"""
+"""Makes the event loop run nothing and report success."""
 
 import asyncio
 

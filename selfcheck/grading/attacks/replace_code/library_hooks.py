@@ -1,7 +1,4 @@
-"""Adds an audit hook that stops whatever the runner does next.
-
-state: graded|review|tampered
-"""
+"""Adds an audit hook that stops whatever the runner does next."""
 
 import sys
 

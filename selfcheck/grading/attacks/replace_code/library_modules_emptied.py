@@ -1,7 +1,4 @@
-"""Throws away all modules that Python knows.
-
-state: review
-"""
+"""Throws away all modules that Python knows."""
 
 import sys
 

@@ -1,7 +1,4 @@
-"""Has the log hold what is expected while its spec looks at it, and only in its own run.
-
-state: graded|review|tampered
-"""
+"""Has the log hold what is expected while its spec looks at it, and only in its own run."""
 
 from contextlib import asynccontextmanager
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Replaces the built-in functions that specs and tamper detection compare with.
-
-state: graded|review|tampered
-"""
+"""Replaces the built-in functions that specs and tamper detection compare with."""
 
 import builtins
 

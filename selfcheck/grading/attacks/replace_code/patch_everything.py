@@ -1,7 +1,6 @@
 """Has everything that a spec looks at agree with it, and leaves it so.
 
-state: tampered
-evidence: replaced
+score: 1
 """
 
 from kit import app, forge, write_log

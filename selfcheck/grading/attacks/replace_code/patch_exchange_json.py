@@ -1,8 +1,4 @@
-"""Has every exchange hold what is expected of it.
-
-state: graded
-evidence: dojo.harness.exchange
-"""
+"""Has every exchange hold what is expected of it."""
 
 from fastapi import FastAPI
 

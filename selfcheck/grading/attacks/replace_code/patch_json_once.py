@@ -1,9 +1,6 @@
 """Replaces the function that reads the response, by one that restores the original when called.
 
-A known limit: a change that is undone before the next comparison is not found.
-
-state: review
-"""
+A known limit: a change that is undone before the next comparison is not found."""
 
 import json
 import os

@@ -1,6 +1,6 @@
 """Has a thread forge everything and put it back, again and again.
 
-state: graded|review|tampered
+score: 1
 """
 
 import sys

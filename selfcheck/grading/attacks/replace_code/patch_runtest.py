@@ -1,8 +1,4 @@
-"""Has pytest run no test function at all.
-
-state: tampered
-evidence: runtest
-"""
+"""Has pytest run no test function at all."""
 
 import pytest
 from fastapi import FastAPI

@@ -1,7 +1,4 @@
-"""Replaces a function by one of freezegun's, so that tamper detection takes it for a frozen clock.
-
-state: review
-"""
+"""Replaces a function by one of freezegun's, so that tamper detection takes it for a frozen clock."""
 
 import json
 

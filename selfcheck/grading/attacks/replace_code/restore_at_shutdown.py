@@ -1,6 +1,6 @@
 """Forges when loaded, and restores everything when its app is shut down, before it is compared.
 
-state: tampered
+score: 1
 """
 
 from kit import FastAPI, forge, restoring, write_log

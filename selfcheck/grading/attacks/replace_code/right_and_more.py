@@ -1,6 +1,6 @@
 """A right solution that replaces the check for a blocked loop, though it blocks nothing.
 
-state: graded
+state: review
 """
 
 from fastapi import BackgroundTasks, FastAPI

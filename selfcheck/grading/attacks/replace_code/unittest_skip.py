@@ -1,7 +1,4 @@
-"""Skips in the way of unittest, at import and in its endpoint.
-
-state: graded
-"""
+"""Skips in the way of unittest, at import and in its endpoint."""
 
 import unittest
 

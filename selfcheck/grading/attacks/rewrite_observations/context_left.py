@@ -2,7 +2,6 @@
 
 It is right in everything else; the write is observed nevertheless.
 
-state: graded
 score: 9
 """
 

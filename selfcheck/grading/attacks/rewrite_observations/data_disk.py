@@ -1,7 +1,4 @@
-"""Points the disk that its spec looks at to a folder in which all has been written already.
-
-state: review
-"""
+"""Points the disk that its spec looks at to a folder in which all has been written already."""
 
 from pathlib import Path
 

@@ -2,9 +2,7 @@
 
 A known limit: the objects that a spec looks at are in the same process.
 
-state: graded
 score: 1
-evidence: names __self__
 """
 
 from fastapi import FastAPI

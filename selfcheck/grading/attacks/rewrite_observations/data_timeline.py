@@ -1,5 +1,6 @@
 """Writes on the event loop, and takes it off the timeline again.
 
+score: 9
 state: review
 """
 

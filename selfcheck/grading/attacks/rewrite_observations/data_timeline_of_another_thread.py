@@ -1,5 +1,6 @@
 """Writes on the event loop, and makes the timeline believe that the loop has another thread.
 
+score: 9
 state: review
 """
 

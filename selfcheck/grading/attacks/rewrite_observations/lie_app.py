@@ -1,7 +1,4 @@
-"""Has an app that claims to be one, and is none.
-
-state: graded
-"""
+"""Has an app that claims to be one, and is none."""
 
 from fastapi import FastAPI
 

@@ -1,6 +1,6 @@
 """Sends a body whose bytes change as soon as they are added to others.
 
-state: graded|review|tampered
+score: 1
 """
 
 from fastapi import FastAPI

@@ -1,7 +1,4 @@
-"""Sends headers that run code of its own when they are read.
-
-state: graded|review|tampered
-"""
+"""Sends headers that run code of its own when they are read."""
 
 import sys
 

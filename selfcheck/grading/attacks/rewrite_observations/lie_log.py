@@ -1,7 +1,4 @@
-"""Leaves a device in the place of the log, and a pipe, and a folder.
-
-state: graded
-"""
+"""Leaves a device in the place of the log, and a pipe, and a folder."""
 
 import os
 

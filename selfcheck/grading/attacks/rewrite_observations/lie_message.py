@@ -1,7 +1,4 @@
-"""Sends messages that are another thing each time that they are looked at.
-
-state: graded|review|tampered
-"""
+"""Sends messages that are another thing each time that they are looked at."""
 
 import itertools
 

@@ -1,7 +1,4 @@
-"""Sends a status that is not 200, and claims to be equal to it.
-
-state: graded|review|tampered
-"""
+"""Sends a status that is not 200, and claims to be equal to it."""
 
 from fastapi import FastAPI
 

@@ -1,16 +1,17 @@
-"""Writes on the event loop, clears the timeline, and removes the environment that shows it.
+"""Writes on the event loop, and has the observer say that it was a worker thread.
 
 state: review
+evidence: __globals__
 """
 
-from _pytest.assertion import util
+import dataclasses
+
 from fastapi import BackgroundTasks, FastAPI
 
-from dojo.plugin.fixtures import ENVIRONMENT
-
 app = FastAPI()
-item = list(util._config.pluginmanager.get_plugin("session")._setupstate.stack)[-1]
-del item.stash[ENVIRONMENT]
+timeline = open.__globals__["current_timeline"]()
+keep = timeline._keep
+timeline._keep = lambda event: keep(dataclasses.replace(event, on_loop=False))
 
 
 def write_log(filename, message):
@@ -20,7 +21,6 @@ def write_log(filename, message):
 
 async def work(email):
     write_log("log.txt", f"Notified: {email}")
-    open.__globals__["current_timeline"]().events.clear()
 
 
 @app.post("/send-notification")
