@@ -25,7 +25,9 @@ STARTED = {
     "dojo.watch.warm",
     "dojo.plugin.entry",
     "dojo.plugin.hooks",
+    "dojo.grading.sandbox.alone",
     "dojo.grading.sandbox.fork_server",
+    "dojo.grading.sandbox.host_server",
 }
 
 

@@ -14,7 +14,6 @@ import ssl
 import sys
 import threading
 
-import _pytest.runner
 import anyio.to_thread
 import httpcore
 import httpx
@@ -158,8 +157,3 @@ def test_huey_asks_for_the_time_by_the_names_that_are_replaced():
     for place in (huey.api, huey.utils):
         assert callable(vars(place)["utcnow"]), f"{place.__name__}.utcnow"
         assert "utcnow()" in inspect.getsource(place), f"{place.__name__} does not call utcnow"
-
-
-def test_pytest_puts_the_name_of_a_spec_into_the_environment_by_this_function():
-    """The grader replaces it, so that no solution can read the name."""
-    assert callable(vars(_pytest.runner)["_update_current_test_var"])
