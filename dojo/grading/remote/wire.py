@@ -36,7 +36,7 @@ def _restored(entry: dict[str, Any]) -> Any:
     return entry
 
 
-_encode = json.JSONEncoder(default=_plain).encode
+_encode = json.JSONEncoder(default=_plain, ensure_ascii=False).encode
 _decode = json.JSONDecoder(object_hook=_restored).decode
 
 
@@ -65,7 +65,8 @@ class Wire:
 
     def send(self, message: object) -> None:
         """Send a message. Raises `GoneError`."""
-        data = _encode(message).encode()
+        # A half of a pair, as in the name of a file that is no UTF-8, is no text for others.
+        data = _encode(message).encode("utf-8", "replace")
         try:
             self._socket.sendall(len(data).to_bytes(4) + data)
         except OSError as error:

@@ -66,6 +66,14 @@ def test_plain_data_and_bytes_arrive_as_they_were():
     assert ours.receive() == message
 
 
+def test_half_a_character_is_a_question_mark():
+    """A right solution may log the name of a file that is no UTF-8."""
+    ours, theirs = pair()
+    Wire(theirs).send({"text": "\ud800"})
+
+    assert ours.receive() == {"text": "?"}
+
+
 @pytest.mark.parametrize("data", [b"\xff", b"[" * 100_000, b"{", b"nothing"])
 def test_what_is_no_json_is_refused(data: bytes):
     ours, theirs = pair()
