@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import logging
 
 import pytest
 
@@ -218,11 +217,10 @@ async def test_a_request_that_comes_meanwhile_does_not_change_the_ids(client, da
 async def test_outside_a_request_the_id_is_a_dash(client, logs):
     """A format with `%(request_id)s` in it fails where the attribute is missing."""
     seen = logs.collect("request_id")
-    log = logging.getLogger("kata")
-    log.warning("before")
+    logs.write("before")
     async with client.responded("POST", "/events", content=b"tea", **named("ada-1")):
-        log.warning("meanwhile")
-    log.warning("afterwards")
+        logs.write("meanwhile")
+    logs.write("afterwards")
 
     outside = [(record.text, record.value) for record in seen if record.exchange is None]
     assert outside == [("before", "-"), ("meanwhile", "-"), ("afterwards", "-")], (

@@ -1,9 +1,7 @@
 """A download: its file, its pieces, and what is left of them."""
 
 import email.message
-import os
 import re
-from pathlib import Path
 
 import pytest
 
@@ -12,21 +10,17 @@ LOG = "downloads.log"
 HALF = "sale,sku,quantity\n" * 1_000
 
 
+REPORT = "sale,sku,quantity\n{number},tea,2\n" + "{number},jam,1\n" * 25_000
+
+
 def content(number):
     """A report of about 200 kB that can be told from the others."""
-    return f"sale,sku,quantity\n{number},tea,2\n" + f"{number},jam,1\n" * 25_000
+    return REPORT.replace("{number}", str(number))
 
 
 def number_reports(given):
     """Let each report be another one; a list that gets the paths that they are written to."""
-    paths = []
-
-    def write(path):
-        paths.append(os.fspath(path))
-        Path(path).write_text(content(len(paths)), encoding="utf-8", newline="")
-
-    given.replace("write_report", write)
-    return paths
+    return given.writes("write_report", REPORT)
 
 
 def left(disk):
@@ -218,11 +212,7 @@ async def test_only_complete_downloads_are_counted(client, disk, given):
     number_reports(given)
     await client.get(URL, leaves_after=1)
     good = await client.get(URL)
-
-    def fail(path):
-        raise RuntimeError("no sales today")
-
-    given.replace("write_report", fail)
+    given.fails("write_report", RuntimeError("no sales today"))
     await client.get(URL, crashes=True)
 
     assert bytes_logged(disk) == [[len(good.content)]], (
@@ -243,13 +233,7 @@ async def test_a_report_that_fails_is_a_500_and_leaves_nothing(
     client, disk, given, logs, written, error
 ):
     """Half a report looks like a whole one, and nobody would notice."""
-
-    def fail(path):
-        if written:
-            Path(path).write_text(written, encoding="utf-8")
-        raise error
-
-    given.replace("write_report", fail)
+    given.fails("write_report", error, written)
     exchange = client.begin("GET", URL, crashes=True)
     await client.until(lambda: exchange.finished)
 

@@ -313,14 +313,11 @@ async def test_an_error_that_is_nobodys_call_leaves_the_next_one_alone(client, d
     )
 
 
-async def test_waiting_calls_take_no_worker_thread(kata, client, database, services):
+async def test_waiting_calls_take_no_worker_thread(client, database, services):
     """Forty slow subscribers must not be all that a server can do."""
     subscribe(database, services)
     client.limit_worker_threads(1)
-
-    @kata.app.get("/ping")
-    def ping():
-        return "pong"
+    client.add_route("/ping", plain=True)
 
     async with client.in_flight("POST", "/announcements", json=TEA):
         with services.hold_each() as calls:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -52,7 +53,7 @@ class CallsUnderWay:
         with self._lock:
             if self._open:
                 return None
-            hold = Hold(f"the call {method} {url}")
+            hold = self._new_hold(f"the call {method} {url}")
             self._calls.append(_Held(url, hold))
             self.most = max(self.most, len(self.urls))
             return hold
@@ -65,6 +66,15 @@ class CallsUnderWay:
                 return
         raise AssertionError(f"no call to {url or 'any service'} is under way: {self.urls}")
 
+    async def _wait(self, condition: Callable[[], bool]) -> None:
+        await until(condition)
+
+    def _all_quiet(self) -> bool:
+        return all_quiet()
+
+    def _new_hold(self, what: str) -> Hold:
+        return Hold(what)
+
     async def until(self, count: int) -> None:
         """Wait until so many calls are under way together.
 
@@ -75,14 +85,14 @@ class CallsUnderWay:
         def on_loop() -> str:
             return next((call.url for call in list(self._calls) if call.hold.on_loop), "")
 
-        await until(lambda: len(self.urls) >= count or bool(on_loop()) or all_quiet())
+        await self._wait(lambda: len(self.urls) >= count or bool(on_loop()) or self._all_quiet())
         if on_loop():
             raise AssertionError(
                 f"the call of {on_loop()} was made on the event loop's thread, where every other "
                 "request has to wait for it: await the call of an httpx.AsyncClient"
             )
         if len(self.urls) < count:
-            end = "every request had finished" if all_quiet() else f"{SECONDS:g} s had passed"
+            end = "every request had finished" if self._all_quiet() else f"{SECONDS:g} s had passed"
             raise NotReachedError(
                 f"{len(self.urls)} calls were under way together, and not {count}, when {end}"
             )

@@ -29,6 +29,7 @@ class AddedRoutes:
         *,
         task: Sequence[Step] | None = None,
         pieces: Sequence[str] = (),
+        plain: bool = False,
     ) -> None:
         """Add a route for GET, whose endpoint does `steps`.
 
@@ -39,6 +40,7 @@ class AddedRoutes:
                 (`let pass`) by seconds, `wait for` a gate, `raise` a text.
             task: What its background task does.
             pieces: The pieces that its body goes out in.
+            plain: Whether the endpoint is a plain function, which does nothing.
         """
 
         async def work() -> None:
@@ -57,7 +59,7 @@ class AddedRoutes:
                 return Response(background=BackgroundTask(fail if in_thread else work))
             return None
 
-        app.get(path)(endpoint)
+        app.get(path)((lambda: None) if plain else endpoint)
 
     def let_go(self, gate: str) -> None:
         """Let go on what waits at a gate."""

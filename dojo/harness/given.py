@@ -7,7 +7,9 @@ is not the name that is changed, but the function's own code.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -55,6 +57,31 @@ class Given:
         )
         # What was left out is for `replacement` to fill in.
         function.__defaults__ = function.__kwdefaults__ = None
+
+    def writes(self, name: str, text: str) -> list[str]:
+        """Have each call of a function write a text to the path that it is given.
+
+        In `text`, `{number}` is the number of the call, from 1. Gives a list that gets the paths.
+        """
+        paths: list[str] = []
+
+        def write(path: Any) -> None:
+            paths.append(os.fspath(path))
+            written = text.replace("{number}", str(len(paths)))
+            Path(path).write_text(written, encoding="utf-8", newline="")
+
+        self.replace(name, write)
+        return paths
+
+    def fails(self, name: str, error: Exception, written: str = "") -> None:
+        """Have each call of a function fail, when it has written a text to its path."""
+
+        def fail(path: Any) -> None:
+            if written:
+                Path(path).write_text(written, encoding="utf-8")
+            raise error
+
+        self.replace(name, fail)
 
     def _copy(self, name: str) -> Callable[..., Any]:
         """The function as it is now, under the same name."""

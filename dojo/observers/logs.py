@@ -66,6 +66,10 @@ class Logs:
         logger.handlers.insert(0, _Collector(attribute, seen))
         return seen
 
+    def write(self, text: str) -> None:
+        """Log a warning on `kata`, outside of every request."""
+        logging.getLogger(LOGGER).warning(text)
+
     def weight(self) -> int:
         """The number of handlers, filters and function calls that one record costs now.
 

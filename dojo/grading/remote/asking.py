@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from dojo.grading.remote.link import HOST, Link, Part
@@ -34,6 +35,11 @@ class RemoteHold(Hold):
         return self._state().reached
 
     @property
+    def on_loop(self) -> bool:  # type: ignore[override]
+        """Whether what it should hold was on the event loop's thread."""
+        return self._state().on_loop
+
+    @property
     def released(self) -> bool:
         """Whether the spec has released it."""
         return self._let_go
@@ -60,6 +66,35 @@ class RemoteHold(Hold):
         if self._link.notice(self.number, by.number if by else None, False, started):
             released = await until(lambda: self._let_go, LONGER * SECONDS)
             self.overdue = self.overdue or not released
+
+
+class Later(list[Any]):
+    """A list in the solution's process, as it is when somebody looks."""
+
+    def __init__(self, ask: Callable[[], list[Any]]) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def _looked(self) -> list[Any]:
+        self[:] = self._ask()
+        return list(super().__iter__())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._looked())
+
+    def __len__(self) -> int:
+        return len(self._looked())
+
+    def __bool__(self) -> bool:
+        return bool(self._looked())
+
+    def __eq__(self, other: object) -> bool:
+        return self._looked() == other
+
+    def __repr__(self) -> str:
+        return repr(self._looked())
+
+    __hash__ = None
 
 
 class asked:  # noqa: N801

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from dojo.doubles import mail
 from dojo.doubles.http import Service, Services
 from dojo.doubles.mail import MailServer, Session
+from dojo.doubles.under_way import CallsUnderWay
 from dojo.grading.remote.asking import RemoteHold, asked
+from dojo.grading.remote.exchanges import until_so
 from dojo.grading.remote.link import Link
 from dojo.grading.remote.messages import Connecting
 from dojo.harness.holds import Hold
+
+FIRST = 1_000_000  # number of a hold that is made here
 
 
 class RemoteSession(Session):
@@ -75,7 +81,18 @@ class RemoteServices(Services):
         super().__init__()
         self._link = link
         link.services = self
-        link.hold_of = lambda service: getattr(service, "number", None)
+        link.hold_of = self._hold_of
+
+    def _hold_of(self, service: Service, what: str) -> int | None:
+        if self._each is not None:
+            hold = self._each.arrive(*what.removeprefix("the call ").split(" ", 1))
+            return hold.number if isinstance(hold, RemoteHold) else None
+        return getattr(service, "number", None)
+
+    def hold_each(self) -> CallsUnderWay:
+        """Hold each call from now on, whichever service it is for, with a hold of its own."""
+        self._each = RemoteCallsUnderWay(self._link)
+        return self._each
 
     def on(self, method: str, url: str) -> Service:
         """A service that replies 200 with `{}` to `method url` until told otherwise."""
@@ -97,3 +114,21 @@ class RemoteService(Service):
         hold = RemoteHold(self.link, self.link.ask(int, "hold", what, limit))
         self.number = hold.number
         return hold
+
+
+class RemoteCallsUnderWay(CallsUnderWay):
+    """The calls that are under way at a time, each held in the solution's process."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self._link = link
+        self._numbers = itertools.count(FIRST)
+
+    async def _wait(self, condition: Callable[[], bool]) -> None:
+        await until_so(self._link, condition)
+
+    def _all_quiet(self) -> bool:
+        return bool(self._link.ask(bool, "is_quiet"))
+
+    def _new_hold(self, _what: str) -> Hold:
+        return RemoteHold(self._link, next(self._numbers))

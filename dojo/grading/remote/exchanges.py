@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -12,6 +13,9 @@ from dojo.grading.remote.link import Link
 from dojo.grading.remote.messages import Ended, MemberData, Names, Sent, Started
 from dojo.harness.client import Client
 from dojo.harness.exchange import Exchange
+from dojo.harness.holds import SECONDS, clock
+
+TURN = 0.005  # seconds
 
 
 class RemoteExchange(Exchange):
@@ -22,8 +26,8 @@ class RemoteExchange(Exchange):
     release = asked()
     until_held = asked_async(bool)
 
-    def __init__(self, client: RemoteClient, request: httpx.Request, *, crashes: bool) -> None:
-        super().__init__(client, request, crashes=crashes)
+    def __init__(self, client: RemoteClient, request: httpx.Request, **how: Any) -> None:
+        super().__init__(client, request, **how)
         self.link = client.link
         self._ended = False
         self.number_of_client = client.number
@@ -38,9 +42,11 @@ class RemoteExchange(Exchange):
             self.number_of_client,
             [self._request.method, str(self._request.url)],
             [list(pair) for pair in self._request.headers.raw],
-            self._request.read(),
             stop_at_response=stop_at_response,
             crashes=self._crashes,
+            pieces=list(self._pieces),
+            leaves_after=self._leaves_after,
+            pauses_after=self._pauses_after,
         )
 
     @property
@@ -65,9 +71,12 @@ class RemoteExchange(Exchange):
 
     def take_body(self, said: Sent) -> bool:
         """Take a piece of the body; whether the response is complete with it."""
-        if self.responded:
+        if self.responded and not self.gone:
             return False
         self._body += said.body
+        self.pieces += bool(said.body)
+        if self.gone:
+            return False
         try:
             size = int(self._headers.get("content-length", -1))
         except ValueError:
@@ -84,6 +93,11 @@ class RemoteExchange(Exchange):
     async def until_responded(self) -> Exchange:
         """Wait for the response."""
         self.link.ask(None, "until_responded", on=self.part)
+        return self
+
+    async def until_paused(self) -> Exchange:
+        """Wait until the client reads no further."""
+        self.link.ask(None, "until_paused", on=self.part)
         return self
 
     async def until_finished(self) -> Exchange:
@@ -108,15 +122,20 @@ class RemoteClient(Client):
     give_turns = asked_async()
     add_route = asked()
     let_go = asked()
+    limit_worker_threads = asked()
 
     def __init__(self, link: Link, number: int = 0) -> None:
         super().__init__(_no_app, link.timeline)
         self.link = link
         self.number = number
 
-    def new_exchange(self, request: httpx.Request, *, crashes: bool) -> Exchange:
+    def new_exchange(self, request: httpx.Request, **how: Any) -> Exchange:
         """An exchange that is not begun yet."""
-        return RemoteExchange(self, request, crashes=crashes)
+        return RemoteExchange(self, request, **how)
+
+    async def until(self, condition: Callable[[], bool], seconds: float = SECONDS) -> bool:
+        """Wait until something is so, at most so long in real time; whether it is."""
+        return await until_so(self.link, condition, seconds)
 
     @property
     def part(self) -> tuple[str, int]:
@@ -127,6 +146,16 @@ class RemoteClient(Client):
         """Let exchanges go on until only those are left that are held, or wait for a held one."""
         numbers = [exchange.number for exchange in exchanges]
         self.link.ask(None, "finish_what_can", self.number, numbers)
+
+
+async def until_so(link: Link, condition: Callable[[], bool], seconds: float = SECONDS) -> bool:
+    """Let the host go on until something is so, at most so long; whether it is."""
+    end = clock() + seconds
+    while not condition():
+        if clock() > end:
+            return False
+        link.ask(None, "go_on", TURN)
+    return True
 
 
 async def _no_app(*_arguments: Any) -> None:
@@ -147,20 +176,24 @@ class RemoteRestart:
 
 
 class RemoteKata:
-    """The module of the solution, as far as a spec asks for what is in it."""
+    """The module of the solution, or something in it, as far as a spec asks for it."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, path: str = "") -> None:
         self.link = link
+        self._path = path
 
     def __getattr__(self, name: str) -> Any:
-        found: MemberData = self.link.ask(MemberData, "member", name)
+        path = f"{self._path}{name}"
+        found: MemberData = self.link.ask(MemberData, "member", path)
         if found.kind == "value":
             return found.value
+        if found.kind == "object":
+            return RemoteKata(self.link, f"{path}.")
 
-        def function(*arguments: Any) -> None:
-            self.link.ask(None, "call", name, *arguments)
+        def function(*arguments: Any) -> Any:
+            return self.link.ask(MemberData, "call", path, *arguments).value
 
-        async def coroutine_function(*arguments: Any) -> None:
-            function(*arguments)
+        async def coroutine_function(*arguments: Any) -> Any:
+            return function(*arguments)
 
         return coroutine_function if found.kind == "coroutine function" else function

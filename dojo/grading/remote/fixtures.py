@@ -10,13 +10,16 @@ import pytest_asyncio
 
 from dojo.catalogue import Kata
 from dojo.doubles import mail
+from dojo.doubles.jobs import Jobs
 from dojo.grading.remote.doubles import RemoteMailServer, RemoteServices
 from dojo.grading.remote.exchanges import RemoteClient, RemoteKata, RemoteRestart
 from dojo.grading.remote.link import Link
 from dojo.grading.remote.proxies import (
     RemoteClock,
+    RemoteConsumer,
     RemoteDatabase,
     RemoteDisk,
+    RemoteGiven,
     RemoteImageDecoder,
     RemoteLines,
     RemoteLogs,
@@ -83,6 +86,7 @@ class RemoteFixtures:
             image_decoder=decoder,  # type: ignore[arg-type]
             logs=logs,  # type: ignore[arg-type]
             tasks=made,
+            jobs=Jobs(),
         )
         item.stash[ENVIRONMENT] = environment
         current.use(link.timeline)
@@ -130,6 +134,17 @@ class RemoteFixtures:
     def restart(self, client: RemoteClient) -> RemoteRestart:
         """A server that can be started again."""
         return RemoteRestart(client)
+
+    @pytest.fixture
+    def consumer(self, link: Link) -> RemoteConsumer:
+        """A consumer of the solution's queue, which runs jobs when it is asked to."""
+        link.ask(None, "open_consumer")
+        return RemoteConsumer(link)
+
+    @pytest.fixture
+    def given(self, kata: RemoteKata) -> RemoteGiven:
+        """The functions that the stub gives."""
+        return RemoteGiven(kata.link)
 
     @pytest.fixture
     def timeline(self, environment: Environment) -> Timeline:

@@ -8,18 +8,18 @@ each spec has the same order of things in one process and in two.
 from __future__ import annotations
 
 import asyncio
-import builtins
 import inspect
 import io
 import os
 import signal
-import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, suppress
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -34,20 +34,25 @@ from dojo.grading.remote.telling import (
     TellingTimeline,
     error_data,
     lines_of,
+    made_error,
     telling_client,
 )
 from dojo.grading.remote.wire import GoneError, Wire
 from dojo.harness import frames, time_limit
 from dojo.harness.client import Client
+from dojo.harness.consumer import Consumer, Job
 from dojo.harness.environment import Environment, client_of, environment_in, loaded
 from dojo.harness.exchange import Exchange
-from dojo.harness.holds import Hold
+from dojo.harness.given import Given
+from dojo.harness.holds import Hold, all_quiet, until
 from dojo.harness.lifespan import running
 from dojo.harness.lines import traced
 from dojo.harness.steps import Steps
 from dojo.harness.tasks import Added
 
 PRINTED = 4_000
+LONG = 40_000  # a traceback
+PLAIN = (bytes, str, int, float, bool)
 # Bound here, before it is watched.
 _start = threading.Thread.start
 
@@ -111,7 +116,8 @@ class Host:
     def _part(self, name: str, number: int = 0) -> Any:
         """The part that a command is for."""
         if name == "hold":
-            return self._holds[number]
+            # One of a call may be asked for a moment before the call is there.
+            return self._holds.setdefault(number, Hold("a call"))
         if name == "client":
             return self._clients[number]
         if name == "exchange":
@@ -126,32 +132,44 @@ class Host:
         if isinstance(value, AsyncIterator):
             self._parts[f"step {len(self._parts)}"] = value
             return f"step {len(self._parts) - 1}"
+        if isinstance(value, dict) and "entries" in value:
+            return value["entries"]
         if isinstance(value, datetime):
             return value.timestamp()
         if isinstance(value, list) and value and isinstance(value[0], str):
-            return [text[:PRINTED] for text in value]
+            return [text[:LONG] for text in value[:10_000]]
         return None if isinstance(value, Exchange | Client | list) and value else value
 
     # ----- the solution and its app
 
     def load(self) -> None:
         """Load the solution."""
-        self._module = self._modules.enter_context(loaded(self._kata, self._file))
+        self._module = self._loaded()
+        self._parts["given"] = Given(self._module)
+
+    def _loaded(self) -> ModuleType:
+        return self._modules.enter_context(loaded(self._kata, self._file))
+
+    def open_consumer(self) -> None:
+        """Have a consumer of the queue."""
+        self._parts["consumer"] = Consumer(self._environment, self._loaded)
 
     @frames.calls_for_specs
-    def member(self, name: str) -> dict[str, Any]:
-        """Say what the solution has under a name."""
-        found = getattr(self._module, name)
+    def member(self, path: str) -> dict[str, Any]:
+        """Say what the solution has under a name, with dots in it."""
+        found = attrgetter(path)(self._module)
+        if found is None or type(found) in PLAIN:
+            return {"kind": "value", "value": found}
         if not callable(found):
-            known = type(found) in (bytes, str, int, float, bool)
-            return {"kind": "value", "value": found if known else None}
+            return {"kind": "object"}
         kind = "coroutine function" if inspect.iscoroutinefunction(found) else "function"
         return {"kind": kind}
 
     @frames.calls_for_specs
-    def call(self, name: str, *arguments: Any) -> None:
+    def call(self, path: str, *arguments: Any) -> dict[str, Any]:
         """Call a function of the solution."""
-        getattr(self._module, name)(*arguments)
+        value = attrgetter(path)(self._module)(*arguments)
+        return {"kind": "value", "value": value if type(value) in PLAIN else None}
 
     async def open_client(self) -> None:
         """Start the app up."""
@@ -166,7 +184,8 @@ class Host:
     async def restart(self) -> int:
         """Load the solution anew; the number of the client of its app."""
         first = self._clients[0]
-        module = self._modules.enter_context(loaded(self._kata, self._file))
+        first.timeline.record("restart", "the process died, and another one starts up")
+        module = self._loaded()
         again = type(first)(module.app, first.timeline)
         again.numbers, again.exchanges = first.numbers, first.exchanges
         await self._apps.enter_async_context(running(module.app, again.state))
@@ -178,16 +197,16 @@ class Host:
         client: int,
         head: list[str],
         headers: list[list[bytes]],
-        body: bytes,
         *,
         stop_at_response: bool,
-        crashes: bool,
+        pieces: list[bytes],
+        **how: Any,
     ) -> int:
         """Begin an exchange; its number. `head` are the method and the URL."""
         raw = [(name, value) for name, value in headers]
-        request = httpx.Request(*head, headers=raw, stream=httpx.ByteStream(body))
+        request = httpx.Request(*head, headers=raw, stream=httpx.ByteStream(b"".join(pieces)))
         of = self._clients[client]
-        exchange = of.new_exchange(request, crashes=crashes)
+        exchange = of.new_exchange(request, pieces=pieces, **how)
         of.exchanges.append(exchange)
         exchange.start(stop_at_response=stop_at_response)
         return exchange.number
@@ -206,7 +225,7 @@ class Host:
     def state_of(self, hold: int) -> dict[str, Any]:
         """How a hold stands."""
         found = self._holds[hold]
-        known = {name: getattr(found, name) for name in ("reached", "overdue")}
+        known = {name: getattr(found, name) for name in ("reached", "on_loop", "overdue")}
         return {"what": found.what[:PRINTED], **known}
 
     def _take_notices(self) -> None:
@@ -250,17 +269,67 @@ class Host:
         """As `Disk.fill_up_for`."""
         self.without_space = self._environment.disk.fill_up_for(text)
 
-    def fail_queries(self, table: str, error: list[str] | None, after: int) -> None:
-        """As `Database.fail_queries`; an error is its type and its text."""
-        made: Exception | None = None
-        if error is not None:
-            name, text = error
-            made = (getattr(builtins, name, None) or getattr(sqlite3, name))(text)
-        self._environment.database.fail_queries(table, made, after=after)
+    def fail_statements(self, do: str, table: str, error: list[Any] | None, after: int) -> None:
+        """As `Database.fail_queries` and `Database.fail_changes`."""
+        made = made_error(error) if error is not None else None
+        getattr(self._environment.database, do)(table, made, after=after)
 
-    def steps_of(self, number: int) -> AsyncIterator[str]:
+    def collect(self, attribute: str) -> None:
+        """As `Logs.collect`."""
+        self._collected = self._environment.logs.collect(attribute)
+
+    def collected(self) -> dict[str, list[dict[str, Any]]]:
+        """What was collected."""
+        found = []
+        for record in self._collected[:10_000]:
+            known = record.value is None or type(record.value) in (str, int, float, bool)
+            value = record.value if known else repr(record.value)[:PRINTED]
+            found.append({**vars(record), "text": record.text[:PRINTED], "value": value})
+        return {"entries": found}
+
+    def given_writes(self, name: str, text: str) -> None:
+        """As `Given.writes`."""
+        self.written = self._parts["given"].writes(name, text)
+
+    def given_fails(self, name: str, error: list[Any], written: str) -> None:
+        """As `Given.fails`."""
+        self._parts["given"].fails(name, made_error(error), written)
+
+    async def go_on(self, seconds: float) -> None:
+        """Let everything go on for so long."""
+        await until(lambda: False, seconds)
+
+    def is_quiet(self) -> bool:
+        """Whether every exchange that began has finished."""
+        return all_quiet()
+
+    # ----- a consumer of a queue
+
+    def jobs_waiting(self) -> dict[str, list[dict[str, Any]]]:
+        """As `Consumer.waiting`."""
+        return {"entries": [_job(job) for job in self._parts["consumer"].waiting()[:1_000]]}
+
+    def take_job(self) -> dict[str, list[dict[str, Any]]]:
+        """As `Consumer.take`."""
+        job = self._parts["consumer"].take()
+        return {"entries": [_job(job)] if job is not None else []}
+
+    async def deliver(self, name: str, message: bytes) -> None:
+        """As `Consumer.deliver`."""
+        await self._parts["consumer"].deliver(Job(name, (), None, message))
+
+    def refuse_jobs(self, error: list[Any]) -> None:
+        """As `Consumer.refuse_jobs`."""
+        self._parts["consumer"].refuse_jobs(made_error(error))
+
+    def job_errors(self) -> dict[str, list[dict[str, Any]]]:
+        """As `Consumer.errors`."""
+        return {"entries": [error_data(error) for error in self._parts["consumer"].errors[:100]]}
+
+    def steps_of(self, number: int, changes: str) -> AsyncIterator[str]:
         """As `Steps.of`; the name of a part that gives the steps."""
-        steps: AsyncIterator[str] = self._parts["steps"].of(self._part("exchange", number))
+        exchange = self._part("exchange", number)
+        steps: AsyncIterator[str] = self._parts["steps"].of(exchange, changes=changes)
         return steps
 
     async def next_step(self, steps: str) -> str:
@@ -271,7 +340,7 @@ class Host:
 
     def tasks(self) -> dict[str, list[dict[str, Any]]]:
         """The background tasks that were made."""
-        return {"made": [_task(added) for added in self._environment.tasks.added[:1_000]]}
+        return {"entries": [_task(added) for added in self._environment.tasks.added[:1_000]]}
 
     def printed(self) -> str:
         """What the solution has printed."""
@@ -282,6 +351,23 @@ class Host:
                 stream.flush()
                 found.append(kept.getvalue()[: 4 * PRINTED].decode("utf-8", "replace"))
         return "".join(found)[:PRINTED]
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "name": job.name[:PRINTED],
+        "arguments": [_data(value) for value in job.arguments],
+        "message": job.message,
+    }
+
+
+def _data(value: Any) -> Any:
+    """Plain data as it is, and None for anything else."""
+    if isinstance(value, list | tuple):
+        return [_data(entry) for entry in value]
+    if isinstance(value, dict):
+        return {str(key): _data(entry) for key, entry in value.items()}
+    return value if value is None or type(value) in PLAIN else {"object": type(value).__name__}
 
 
 def _task(added: Added) -> dict[str, Any]:

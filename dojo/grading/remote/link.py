@@ -57,7 +57,7 @@ class Link:
         self.exchanges: dict[int, Any] = {}
         self.connect: Callable[[Connecting], dict[str, Any]] = lambda _said: {"down": True}
         self.services: Services = Services()
-        self.hold_of: Callable[[Service], int | None] = lambda _service: None
+        self.hold_of: Callable[[Service, str], int | None] = lambda _service, _what: None
         threading.Thread(target=self._listen, name="dojo-link", daemon=True).start()
 
     def ask(self, kind: Any, do: str, *args: Any, on: Part = HOST, **options: Any) -> Any:
@@ -166,9 +166,13 @@ class Link:
             after_response=bool(by and by.responded),
             blocking=said.blocking,
             in_middleware=said.in_middleware,
+            in_stream=said.in_stream,
             places=self.places(said),
             origin=said.origin,
         )
+        if said.kind == "gone" and said.exchange in self.exchanges:
+            self.exchanges[said.exchange].gone = True
+            self.states[said.exchange].responded = True
         if len(self.timeline.events) < EVENTS:
             self.timeline.events.append(event)
 
@@ -204,21 +208,26 @@ class Link:
             started=said.origin,
         )
         made = httpx.Response(reply, json={}) if isinstance(reply, int) else made_of(reply)
-        return {"hold": self.hold_of(service), **_told(made)}
+        what = f"the call {said.method} {said.url}"
+        return {"hold": self.hold_of(service, what), "what": what, **_told(made)}
+
+
+def parts_of(error: Exception) -> list[Any]:
+    """An exception that a spec has made, as data."""
+    return [type(error).__module__, type(error).__name__, list(error.args)]
 
 
 def _told(made: httpx.Response | Exception) -> dict[str, Any]:
     """A reply of a service as plain data."""
     if isinstance(made, Exception):
-        broken = {"type": type(made).__name__, "text": str(made)}
-        return {"status": None, "headers": [], "pieces": [], "broken": broken}
+        return {"status": None, "headers": [], "pieces": [], "broken": parts_of(made)}
     pieces: list[bytes] = []
     broken_off = None
     try:
         assert isinstance(made.stream, httpx.SyncByteStream)
         pieces.extend(made.stream)
     except httpx.HTTPError as error:
-        broken_off = {"type": type(error).__name__, "text": str(error)}
+        broken_off = parts_of(error)
     headers = [list(pair) for pair in made.headers.raw]
     return {
         "status": made.status_code,

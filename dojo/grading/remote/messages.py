@@ -13,7 +13,7 @@ from dojo.harness.frames import Traceback
 Text = Annotated[str, Field(max_length=4_000)]
 Word = Annotated[str, Field(max_length=100)]
 Number = Annotated[int, Field(ge=0, le=1_000_000)]
-Names = Annotated[list[Text], Field(max_length=10_000)]
+Names = Annotated[list[Annotated[str, Field(max_length=40_000)]], Field(max_length=10_000)]
 
 
 class _Model(BaseModel):
@@ -64,6 +64,7 @@ class Happened(Doing):
     detail: Text = ""
     blocking: bool = False
     in_middleware: bool = False
+    in_stream: bool = False
 
 
 class Excepted(_Model):
@@ -159,14 +160,31 @@ class HoldData(_Model):
 
     what: Text
     reached: Number
+    on_loop: bool
     overdue: bool
 
 
 class MemberData(_Model):
     """Something in the solution's module that a spec asks for."""
 
-    kind: Literal["function", "coroutine function", "value"]
+    kind: Literal["function", "coroutine function", "object", "value"]
     value: bytes | str | int | float | bool | None = None
+
+
+class JobData(_Model):
+    """A job in a queue; an argument that is no plain data is None."""
+
+    name: Text
+    arguments: list[Any]
+    message: bytes
+
+
+class LoggedData(_Model):
+    """A record of a log, with the attribute that was asked for."""
+
+    exchange: Number | None
+    text: Text
+    value: str | int | float | bool | None
 
 
 @lru_cache(maxsize=100)

@@ -15,13 +15,16 @@ from typing import Any
 
 from starlette.background import BackgroundTask
 
-from dojo.grading.remote.asking import RemoteHold, asked
-from dojo.grading.remote.link import Link
-from dojo.grading.remote.messages import Names, TaskData
+from dojo.grading.remote.asking import Later, RemoteHold, asked, asked_async
+from dojo.grading.remote.errors import exception_of
+from dojo.grading.remote.link import Link, parts_of
+from dojo.grading.remote.messages import ErrorData, JobData, LoggedData, Names, TaskData
+from dojo.harness.consumer import Job
 from dojo.harness.exchange import Exchange
 from dojo.harness.frames import ElsewhereError
 from dojo.harness.tasks import Added, Tasks
 from dojo.observers.files import Disk
+from dojo.observers.logs import Logged
 from dojo.observers.sql import Database
 
 LARGEST = 64 << 20  # bytes of a file that are read
@@ -45,6 +48,7 @@ class RemoteDisk(Disk):
 
     hold = asked(RemoteHold)
     fail = asked()
+    open_files = asked(Names)
 
     def __init__(self, link: Link, directory: Path) -> None:
         super().__init__(directory)
@@ -64,25 +68,13 @@ class RemoteDisk(Disk):
     def fill_up_for(self, text: str) -> list[str]:
         """From now on there is no space left for a piece that holds this text."""
         self.link.ask(None, "fill_up_for", text)
-        return _WithoutSpace(self.link)
+        return Later(lambda: self.link.ask(Names, "without_space"))
 
     @contextmanager
     def foreign_locale(self) -> Iterator[None]:
         """A machine whose locale is not UTF-8."""
         with _entered(self.link, "disk", "foreign_locale"):
             yield
-
-
-class _WithoutSpace(list[str]):
-    """The files for which there was no space, as they are when somebody looks."""
-
-    def __init__(self, link: Link) -> None:
-        super().__init__()
-        self._link = link
-
-    def __bool__(self) -> bool:
-        self[:] = self._link.ask(Names, "without_space")
-        return len(self) > 0
 
 
 class RemoteDatabase(Database):
@@ -102,8 +94,15 @@ class RemoteDatabase(Database):
 
     def fail_queries(self, table: str, error: Exception | None = None, *, after: int = 0) -> None:
         """From now on selects from `table` fail."""
-        told = [type(error).__name__, str(error)] if error is not None else None
-        self.link.ask(None, "fail_queries", table, told, after)
+        self._fail("fail_queries", table, error, after)
+
+    def fail_changes(self, table: str, error: Exception | None = None, *, after: int = 0) -> None:
+        """From now on changes of `table` fail."""
+        self._fail("fail_changes", table, error, after)
+
+    def _fail(self, do: str, table: str, error: Exception | None, after: int) -> None:
+        told = parts_of(error) if error is not None else None
+        self.link.ask(None, "fail_statements", do, table, told, after)
 
 
 class RemotePart:
@@ -147,6 +146,18 @@ class RemoteLogs(RemotePart):
 
     part = ("logs",)
     listen_to_all = asked()
+    write = asked()
+    weight = asked(int)
+
+    def collect(self, attribute: str) -> list[Logged]:
+        """A list that gets what a handler sees of each record from now on."""
+        self.link.ask(None, "collect", attribute)
+
+        def look() -> list[Logged]:
+            found = self.link.ask(list[LoggedData], "collected")
+            return [Logged(said.exchange, said.text, said.value) for said in found]
+
+        return Later(look)
 
     def __getattr__(self, name: str) -> list[str]:
         found: list[str] = self.link.ask(Names, name, on=("logs",))
@@ -166,14 +177,66 @@ class RemoteZone(RemotePart):
 class RemoteSteps(RemotePart):
     """The steps of the tasks of an exchange."""
 
-    async def of(self, exchange: Exchange) -> AsyncIterator[str]:
+    async def of(self, exchange: Exchange, *, changes: str = "") -> AsyncIterator[str]:
         """Let an exchange go on, and stop it before each step."""
-        steps = self.link.ask(str, "steps_of", exchange.number)
+        steps = self.link.ask(str, "steps_of", exchange.number, changes)
         try:
             while step := self.link.ask(str, "next_step", steps):
                 yield step
         finally:
             self.link.ask_for(None, "aclose", None, on=(steps,))
+
+
+class RemoteGiven(RemotePart):
+    """The functions that the stub of a kata gives."""
+
+    part = ("given",)
+    hold = asked(RemoteHold)
+
+    def writes(self, name: str, text: str) -> list[str]:
+        """Have each call of a function write a text; a list that gets the paths."""
+        self.link.ask(None, "given_writes", name, text)
+        return Later(lambda: self.link.ask(Names, "written"))
+
+    def fails(self, name: str, error: Exception, written: str = "") -> None:
+        """Have each call of a function fail, when it has written a text to its path."""
+        self.link.ask(None, "given_fails", name, parts_of(error), written)
+
+
+class RemoteConsumer(RemotePart):
+    """A consumer of the solution's job queue."""
+
+    part = ("consumer",)
+    accept_jobs = asked()
+    run = asked_async(int)
+    taken_by_others = asked_async(Names)
+
+    @property
+    def errors(self) -> list[BaseException]:
+        """The exceptions that came out of jobs."""
+        found = self.link.ask(list[ErrorData], "job_errors")
+        return [exception_of(said, self.link.file) for said in found]
+
+    def waiting(self) -> list[Job]:
+        """The jobs in the queue, and then those that are due later."""
+        return [_job(said) for said in self.link.ask(list[JobData], "jobs_waiting")]
+
+    def take(self) -> Job | None:
+        """Take the next job out of the queue that is due by now, if there is one."""
+        found = self.link.ask(list[JobData], "take_job")
+        return _job(found[0]) if found else None
+
+    async def deliver(self, job: Job) -> None:
+        """Run a job."""
+        self.link.ask(None, "deliver", job.name, job.message)
+
+    def refuse_jobs(self, error: Exception) -> None:
+        """From now on the queue takes no job."""
+        self.link.ask(None, "refuse_jobs", parts_of(error))
+
+
+def _job(said: JobData) -> Job:
+    return Job(said.name, tuple(said.arguments), None, said.message)
 
 
 class RemoteAdded(Added):
@@ -210,7 +273,7 @@ class RemoteTasks(Tasks):
     def added(self) -> list[Added]:
         """All of them."""
         found: list[Added] = []
-        for said in self.link.ask_for(dict[str, list[TaskData]], "tasks", {"made": []})["made"]:
+        for said in self.link.ask_for(list[TaskData], "tasks", []):
             place = (str(self.link.file), said.lines[0]) if said.lines else None
             state = self.link.states.get(said.exchange) if said.exchange else None
             added = RemoteAdded(BackgroundTask(print), state, place, said.ran)

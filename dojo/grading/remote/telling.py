@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 import httpx
@@ -81,6 +82,7 @@ class TellingTimeline(Timeline):
                 on_loop=event.on_loop,
                 blocking=event.blocking,
                 in_middleware=event.in_middleware,
+                in_stream=event.in_stream,
                 lines=lines_of(event.places),
                 origin=event.origin[:TEXT],
             )
@@ -104,7 +106,10 @@ class TellingExchange(Exchange):
         return self
 
     async def _send(self, message: Message) -> None:
+        gone = self.gone
         await super()._send(message)
+        if gone:
+            return
         if message["type"] == "http.response.start":
             self._teller.tell(
                 "start",
@@ -136,8 +141,8 @@ def telling_client(teller: Teller) -> type[Client]:
     """The kind of client whose exchanges tell."""
 
     class TellingClient(Client):
-        def new_exchange(self, request: httpx.Request, *, crashes: bool) -> Exchange:
-            return TellingExchange(self, request, crashes=crashes).tell_by(teller)
+        def new_exchange(self, request: httpx.Request, **how: Any) -> Exchange:
+            return TellingExchange(self, request, **how).tell_by(teller)
 
     return TellingClient
 
@@ -240,16 +245,24 @@ class TellingServices(Services):
             raise httpx.ConnectError(text, request=request)
         service = _TellingService(request.method, str(request.url))
         service.teller = self._teller
+        hold = None
         if said["hold"] is not None:
-            service.wait_at(self._known[said["hold"]])
-        return service.reply_with(_reply(said), request)
+            hold = self._known.setdefault(said["hold"], Hold(said["what"]))
+        return service.reply_with(_reply(said), request, hold)
+
+
+def made_error(parts: list[Any]) -> Exception:
+    """The exception that a spec has made: its module, its type and its arguments."""
+    module, name, arguments = parts
+    made: Exception = getattr(import_module(module), name)(*arguments)
+    return made
 
 
 def _reply(said: dict[str, Any]) -> httpx.Response | Exception:
     broken = said["broken"]
     error: Exception | None = None
     if broken is not None:
-        error = getattr(httpx, broken["type"])(broken["text"])
+        error = made_error(broken)
     if error is not None and said["status"] is None:
         return error
     headers = [(bytes(name), bytes(value)) for name, value in said["headers"]]

@@ -61,7 +61,7 @@ def suspicious(source: bytes) -> tuple[list[str], list[str]]:
         elif isinstance(node, ast.Constant) and id(node) not in texts:
             if SPEC_NAME in str(node.value):
                 heavy[f"app.py:{line} asks for the name of the spec ({SPEC_NAME})"] = None
-            if str(node.value).startswith("dojo."):
+            if isinstance(node.value, str) and node.value.startswith("dojo."):
                 heavy[f"app.py:{line} names a module of the grader: {node.value}"[:200]] = None
         for name in names:
             top = name.partition(".")[0]
