@@ -49,6 +49,7 @@ def main() -> int:
     warm_up()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     number = 0
