@@ -30,25 +30,30 @@ def at_import(lines: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "lines",
+    ("lines", "cause"),
     [
-        "import dojo.plugin.failures\ndojo.plugin.failures.title_of = len",
-        "from dojo.harness import timeline\ntimeline.Timeline.blocked = lambda self: []",
+        ("import dojo.plugin.failures\ndojo.plugin.failures.title_of = len", "imports dojo"),
+        (
+            "import importlib\nimportlib.import_module('dojo.harness.timeline')",
+            "names a module of the grader: dojo.harness.timeline",
+        ),
+        ("import gc\ngc.get_objects()", "names get_objects: all objects"),
+        ("open.__globals__", "names __globals__"),
     ],
 )
-def test_to_reach_for_the_grader_asks_for_a_review(worker_pool, lines):
+def test_to_reach_for_the_grader_asks_for_a_review(worker_pool, lines, cause):
     """No honest program needs the code that observes it."""
     result = graded(worker_pool, at_import(lines))
 
     assert result.state is State.REVIEW
-    assert "imports dojo" in result.cause
+    assert cause in result.cause
     assert not any(spec.message.startswith("no result") for spec in result.specs)
 
 
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ("import gc; gc.get_objects()", r"app.py:6 looked through all objects"),
+        ("import gc; gc.collect()", "app.py:6 imports gc"),
         ("import sys; sys._getframe()", r"app.py:6 looked at the frames"),
         ("import inspect; inspect.currentframe()", r"app.py:6 looked at the frames"),
         ("import os; os.listdir('/')", r"app.py:6 listed a path outside its folder: /"),
