@@ -32,8 +32,6 @@ class ToldNotWrittenError(ElsewhereError, NotImplementedError):
 class HostEndedError(BaseException):
     """The solution's process has ended while a spec needed it."""
 
-    __module__ = "builtins"
-
 
 def error_of(said: ErrorData, file: Path) -> BaseException:
     """The exception that was told; `file` is the solution."""
