@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import Awaitable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any
 
 import httpx
@@ -18,20 +17,16 @@ import httpx
 from dojo.doubles import network
 from dojo.doubles.http import AWAITED, Reply, Service, Services
 from dojo.doubles.mail import MailServer
+from dojo.grading.remote.described import TEXT, error_data
+from dojo.grading.remote.replies import made_reply
 from dojo.grading.remote.wire import GoneError, Wire
-from dojo.harness import frames
 from dojo.harness.asgi import Message
 from dojo.harness.client import Client
 from dojo.harness.current import ExchangeState, current_exchange, current_timeline, origin
-from dojo.harness.exchange import Exchange, NoResponseError
+from dojo.harness.exchange import Exchange
 from dojo.harness.frames import Place, places_here
-from dojo.harness.holds import Hold, NotReachedError
-from dojo.harness.tasks import in_force
-from dojo.harness.time_limit import DidNotEndError, TimeLimitError
+from dojo.harness.holds import Hold
 from dojo.harness.timeline import MADE, Event, Timeline
-from dojo.solutions import SolutionLoadError
-
-TEXT = 4_000
 
 
 class Teller:
@@ -188,23 +183,6 @@ class TellingMailServer(MailServer):
                 found.close()
 
 
-class _Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that breaks off."""
-
-    def __init__(self, pieces: list[bytes], error: Exception) -> None:
-        self._pieces = pieces
-        self._error = error
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._pieces
-        raise self._error
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            yield piece
-        raise self._error
-
-
 class _TellingService(Service):
     """A service that says when a call would wait for ever."""
 
@@ -248,65 +226,4 @@ class TellingServices(Services):
         hold = None
         if said["hold"] is not None:
             hold = self._known.setdefault(said["hold"], Hold(said["what"]))
-        return service.reply_with(_reply(said), request, hold)
-
-
-def made_error(parts: list[Any]) -> Exception:
-    """The exception that a spec has made: its module, its type and its arguments."""
-    module, name, arguments = parts
-    made: Exception = getattr(import_module(module), name)(*arguments)
-    return made
-
-
-def _reply(said: dict[str, Any]) -> httpx.Response | Exception:
-    broken = said["broken"]
-    error: Exception | None = None
-    if broken is not None:
-        error = made_error(broken)
-    if error is not None and said["status"] is None:
-        return error
-    headers = [(bytes(name), bytes(value)) for name, value in said["headers"]]
-    if error is not None:
-        body = _Pieces(said["pieces"], error)
-        return httpx.Response(said["status"], headers=headers, stream=body)
-    content = b"".join(said["pieces"])
-    return httpx.Response(said["status"], headers=headers, content=content)
-
-
-def _text(error: BaseException) -> str:
-    with contextlib.suppress(Exception):
-        return str(error)[:TEXT]
-    return ""
-
-
-def error_data(error: BaseException) -> dict[str, Any]:
-    """An exception as plain data; see `messages.ErrorData`."""
-    kinds = (
-        (NotReachedError, "not reached"),
-        (NoResponseError, "no response"),
-        (DidNotEndError, "did not end"),
-        (AssertionError, "assertion"),
-        (TimeLimitError, "late"),
-        (SolutionLoadError, "load"),
-    )
-    place, shown, tasks = frames.place_of(error), frames.traceback_of(error), in_force()
-    task = tasks.failed_with(error) if tasks is not None else None
-    data: dict[str, Any] = {
-        "kind": next((name for kind, name in kinds if isinstance(error, kind)), "other"),
-        "type": type(error).__name__[:100],
-        "text": _text(error),
-        "not_written": isinstance(error, NotImplementedError),
-        "lines": [place[1]] if place else [],
-        "traceback": asdict(shown) if shown else None,
-        "task": tasks.added.index(task) + 1 if tasks is not None and task is not None else 0,
-    }
-    if data["kind"] == "assertion" and type(error) is not AssertionError:
-        data["kind"] = "other"
-    if isinstance(error, NoResponseError) and error.cause is not None:
-        data["cause"] = error_data(error.cause)
-    if isinstance(error, TimeLimitError):
-        data |= {"lines": [error.line], "how": error.place.how, "seconds": error.seconds}
-    if isinstance(error, SolutionLoadError):
-        data |= {"text": error.reason[:TEXT], "lines": [error.line]}
-        data |= {"source": error.source[:TEXT], "what": "late" if error.late else ""}
-    return data
+        return service.reply_with(made_reply(said), request, hold)
