@@ -62,7 +62,7 @@ class Commands:
 
     def state_of(self, hold: int) -> dict[str, Any]:
         """How a hold stands."""
-        found = self._holds[hold]
+        found = self._part("hold", hold)
         known = {name: getattr(found, name) for name in ("reached", "on_loop", "overdue")}
         return {"what": found.what[:PRINTED], **known}
 

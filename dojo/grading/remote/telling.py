@@ -226,4 +226,5 @@ class TellingServices(Services):
         hold = None
         if said["hold"] is not None:
             hold = self._known.setdefault(said["hold"], Hold(said["what"]))
+            hold.what = said["what"]
         return service.reply_with(made_reply(said), request, hold)
