@@ -40,6 +40,7 @@ class Hosts:
         self._folder = Path()
         self._file = Path()
         self._link: Link | None = None
+        self._began = False
         self.over = ""
         self.trouble = ""
         self._fixtures = fixtures
@@ -77,6 +78,7 @@ class Hosts:
             self.trouble, self.over = said.get("trouble", ""), said.get("over", "")
             raise HostEndedError(self.trouble or self.over)
         commands, happenings, notices = (our for our, _ in pairs)
+        self._began = True
         wires = Wire(commands, PATIENCE), Wire(happenings), Wire(notices, PATIENCE)
         self._link = Link(wires, self._file)
         return self._link
@@ -102,7 +104,11 @@ class Hosts:
             said, _ = receive_message(self._control)
             if said is not None:
                 return said
-        return {"trouble": "the keeper of its sandbox has ended", "ended": "", "over": ""}
+        why = "the process that keeps its sandbox has ended"
+        # Once the solution has begun, nobody else has had a reason to end it.
+        return (
+            {"ended": "", "over": why} if self._began else {"trouble": why, "ended": "", "over": ""}
+        )
 
 
 def run_specs(

@@ -1,7 +1,4 @@
-"""Makes asyncio report that the spec has ended well.
-
-evidence: before it had ended
-"""
+"""Makes asyncio report that the spec has ended well."""
 
 import asyncio
 
