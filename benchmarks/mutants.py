@@ -17,9 +17,9 @@ from typing import Any
 from benchmarks.__main__ import say
 from benchmarks.changes import ROOT, Mutant, mutants
 from dojo.catalogue import Kata, read_catalogue
-from dojo.grading.sandbox.limits import Limits
-from dojo.grading.worker_pool import WorkerPool, worker_pool_for
+from dojo.grading.worker_pool import WorkerPool
 from selfcheck.trial import run_trial
+from selfcheck.trial_server import TrialPool
 
 ROUNDS = (1, 5)  # the specs that killed most run first, in rounds up to these numbers
 
@@ -141,7 +141,7 @@ def main() -> None:
     killers: dict[str, Counter[str]] = {kata.name: Counter() for kata in asked.katas}
     with (
         tempfile.TemporaryDirectory(prefix="dojo-mutants-") as scratch,
-        worker_pool_for(ROOT, asked.katas, Limits()) as worker_pool,
+        TrialPool(ROOT, asked.katas) as worker_pool,
         ThreadPoolExecutor(asked.jobs) as pool,
     ):
         begun = [

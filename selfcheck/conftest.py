@@ -16,6 +16,7 @@ from dojo.grading.sandbox.limits import Limits
 from dojo.grading.worker_pool import WorkerPool, worker_pool_for
 from dojo.mistakes import read_mistake
 from selfcheck.trial import Trial, run_trial
+from selfcheck.trial_server import TrialPool
 
 pytest_plugins = ["pytester", "selfcheck.projects", "selfcheck.diffs"]
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,8 +34,17 @@ def worker_pool() -> Iterator[WorkerPool]:
 
 
 @pytest.fixture(scope="session")
+def trial_pool() -> Iterator[WorkerPool]:
+    """A warm process that knows all specs, and forks for each trial."""
+    katas = list(read_catalogue(ROOT).values())
+    kind = TrialPool(ROOT, katas) if hasattr(os, "fork") else worker_pool_for(ROOT, katas, Limits())
+    with kind as trial_pool:
+        yield trial_pool
+
+
+@pytest.fixture(scope="session")
 def trial_of(
-    request: pytest.FixtureRequest, worker_pool: WorkerPool
+    request: pytest.FixtureRequest, trial_pool: WorkerPool
 ) -> Iterator[Callable[..., Trial]]:
     """Try a solution against the specs of its kata; once, whoever asks how often.
 
@@ -46,7 +56,7 @@ def trial_of(
 
     def begin(kata: Kata, file: Path, specs: tuple[str, ...] = ()) -> Future[Trial]:
         if file not in trials:
-            trials[file] = pool.submit(run_trial, worker_pool, kata, file, specs)
+            trials[file] = pool.submit(run_trial, trial_pool, kata, file, specs)
         return trials[file]
 
     for item in request.session.items:

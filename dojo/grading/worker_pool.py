@@ -46,6 +46,7 @@ class WorkerPool:
         self, root: Path, katas: Sequence[Kata], limits: Limits, hidden: tuple[Path, ...] = ()
     ) -> None:
         self.root = root
+        self.program = [sys.executable, "-P", "-m", "dojo.grading.sandbox.fork_server"]
         self.use_namespaces = True
         self.katas = katas
         self.limits = limits
@@ -124,7 +125,7 @@ class WorkerPool:
         log = self._scratch / "fork-server.log"
         with theirs, log.open("wb") as errors:
             self._server = subprocess.Popen(
-                [*_PYTHON, str(theirs.fileno())],
+                [*self.program, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 cwd=scratch,
                 env=_environment(),
@@ -222,7 +223,7 @@ class SpawningWorkerPool(WorkerPool):
         """Have a process of its own do something; what it says, or nothing in that time."""
         with (self._scratch / "alone.log").open("wb") as errors:
             process = subprocess.Popen(
-                [*_PYTHON[:-1], "dojo.grading.sandbox.alone"],
+                [sys.executable, "-P", "-m", "dojo.grading.sandbox.alone"],
                 cwd=message["scratch"],
                 env=_environment(),
                 stdin=subprocess.PIPE,
@@ -249,9 +250,6 @@ class SpawningWorkerPool(WorkerPool):
             return JobReport(ended=f"it ended its process, or {used_up(job.limits.seconds)}")
         finally:
             remove(scratch)
-
-
-_PYTHON = [sys.executable, "-P", "-m", "dojo.grading.sandbox.fork_server"]
 
 
 def worker_pool_for(

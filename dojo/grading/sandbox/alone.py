@@ -21,9 +21,9 @@ import dojo.grading.sandbox.preload  # noqa: F401
 from dojo.doubles import network
 from dojo.grading.remote.guard import Guard, Paths
 from dojo.grading.remote.telling import Teller
-from dojo.grading.sandbox.collecting import collect, specs_of
+from dojo.grading.sandbox.collecting import Specs, collect, names_of, specs_of
 from dojo.grading.sandbox.evidence import first_report
-from dojo.grading.sandbox.keeper import environment_of, write_solution
+from dojo.grading.sandbox.supervisor import environment_of, write_solution
 from dojo.grading.sandbox.limits import Limits, apply_limits, processes_of
 from dojo.grading.sandbox.policy import survey
 from dojo.grading.sandbox.protocol import Job, JobReport
@@ -49,13 +49,13 @@ class Alone:
     """The pytest plugin that does the one job in `message`, or lists the specs."""
 
     def __init__(self, message: dict[str, Any], pipe: int) -> None:
-        self._message = message
-        self._pipe = pipe
+        self.message = message
+        self.pipe = pipe
         self._reports: list[pytest.TestReport] = []
-        self._folder = Path(message["scratch"])
+        self.folder = Path(message["scratch"])
         # Before pytest makes the folder of the specs one to import from.
-        self._sandbox = survey(
-            self._folder,
+        self.sandbox = survey(
+            self.folder,
             Path(message["root"]),
             tuple(map(Path, message["hidden"])),
             Limits(**message["limits"]),
@@ -65,7 +65,7 @@ class Alone:
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Register the fixture, after the dojo's own ones, so that it replaces pytest's."""
-        config.pluginmanager.register(_Folders(self._folder), "dojo-runner")
+        config.pluginmanager.register(_Folders(self), "dojo-runner")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the report."""
@@ -76,31 +76,33 @@ class Alone:
         """Do the job; does not return."""
         code = 70
         try:
-            self._do(session)
+            self.work(session, specs_of(session))
             code = 0
         finally:
             os._exit(code)
 
-    def _do(self, session: pytest.Session) -> None:
-        message, items = self._message, specs_of(session)
-        sandbox = self._sandbox
-        if "job" not in message:
-            if not network.has_loopback():
-                raise pytest.UsageError(network.NO_LOOPBACK)
-            found = {"in_force": sandbox.in_force, "missing": sandbox.missing}
-            names = {kata: [(i, title) for i, title, _ in of] for kata, of in items.items()}
-            os.write(self._pipe, json.dumps({**found, "specs": names}).encode())
+    def work(self, session: pytest.Session, items: Specs) -> None:
+        """Do the one job, or list the specs where there is none."""
+        if "job" in self.message:
+            self.run_job(session, items, Job.read(self.message["job"]))
             return
-        job = Job.read(message["job"])
+        if not network.has_loopback():
+            raise pytest.UsageError(network.NO_LOOPBACK)
+        found = {"in_force": self.sandbox.in_force, "missing": self.sandbox.missing}
+        os.write(self.pipe, json.dumps({**found, "specs": names_of(items)}).encode())
+
+    def run_job(self, session: pytest.Session, items: Specs, job: Job) -> None:
+        """Run the specs of a job in this process, and write the report."""
+        sandbox = self.sandbox
         report = first_report(job)
-        file = write_solution(self._folder, job.kata, job.source)
+        file = write_solution(self.folder, job.kata, job.source)
         session.config.stash[SOLUTIONS] = Solutions(file.parents[1])
         frames.show_from(None)
         patches.apply_all()
-        os.chdir(self._folder)
+        os.chdir(self.folder)
         os.environ.clear()
-        os.environ.update(environment_of(self._folder))
-        paths = Paths(self._folder, (*sandbox.shown, *map(Path, ("/dev", "/etc"))), sandbox.hidden)
+        os.environ.update(environment_of(self.folder))
+        paths = Paths(self.folder, (*sandbox.shown, *map(Path, ("/dev", "/etc"))), sandbox.hidden)
         Guard(_Evidence(report), paths).install()
         os.umask(0o077)
         apply_limits(job.limits, processes_of(os.geteuid()) if os.name == "posix" else 0)
@@ -112,19 +114,19 @@ class Alone:
         for position, item in enumerate(chosen):
             following = chosen[position - 1] if len(chosen) > 1 else None
             report.outcomes.append(run_item(item, following, self._reports))
-        write_report(report, self._pipe)
+        write_report(report, self.pipe)
 
 
 class _Folders:
-    """The pytest plugin that gives each spec a folder below another one."""
+    """The pytest plugin that gives each spec a folder below that of the job."""
 
-    def __init__(self, below: Path) -> None:
-        self._below = below
+    def __init__(self, alone: Alone) -> None:
+        self._alone = alone
 
     @pytest.fixture
     def tmp_path(self) -> Iterator[Path]:
         """Give each spec an empty folder."""
-        folder = Path(tempfile.mkdtemp(prefix="r", dir=self._below))
+        folder = Path(tempfile.mkdtemp(prefix="r", dir=self._alone.folder))
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -35,6 +35,11 @@ def specs_of(session: pytest.Session) -> Specs:
     return found
 
 
+def names_of(specs: Specs) -> dict[str, list[tuple[str, str]]]:
+    """The id and the title of each spec, by kata."""
+    return {kata: [(i, title) for i, title, _ in of] for kata, of in specs.items()}
+
+
 def _printed(captured: CaptureIO) -> str:
     """The captured output as text, also where it is not UTF-8."""
     assert isinstance(captured.buffer, io.BytesIO)

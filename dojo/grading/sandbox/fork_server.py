@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from dojo.grading.remote.fixtures import RemoteFixtures
-from dojo.grading.sandbox.collecting import Specs, collect, specs_of
+from dojo.grading.sandbox.collecting import Specs, collect, names_of, specs_of
 from dojo.grading.sandbox.protocol import Job, receive_message, send_message
 from dojo.grading.sandbox.spec_process import run_specs, write_report
 from dojo.harness import frames
@@ -55,10 +55,6 @@ class ForkServer:
         self.work(self)
         return True
 
-    def specs(self) -> dict[str, list[tuple[str, str]]]:
-        """The id and the title of each spec that must report, by kata."""
-        return {kata: [(i, title) for i, title, _ in of] for kata, of in self.known.items()}
-
     def items_of(self, job: Job) -> list[pytest.Item]:
         """The specs of a job, in their order."""
         items = [item for _, _, item in self.known[job.kata]]
@@ -69,7 +65,7 @@ class ForkServer:
 
 def serve(server: ForkServer, source: socket.socket, hosts: socket.socket) -> None:
     """Fork a process for each job that arrives, until the worker pool closes the socket."""
-    send_message(source, {"specs": server.specs()})
+    send_message(source, {"specs": names_of(server.known)})
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:

@@ -1,8 +1,8 @@
-"""The host server: it has imported what solutions need, and forks a keeper for each job.
+"""The host server: it has imported what solutions need, and forks a supervisor for each job.
 
 It has never seen a spec. The fork server of the specs starts it as
 `python -m dojo.grading.sandbox.host_server` and hands it one end of a socket pair for each job; the
-job itself comes over that. A keeper builds the sandbox and starts the hosts in it, one for each
+job itself comes over that. A supervisor builds the sandbox and starts the hosts in it, one for each
 spec.
 """
 
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import dojo.grading.sandbox.preload  # noqa: F401
-from dojo.grading.sandbox.keeper import Keeper
+from dojo.grading.sandbox.supervisor import Supervisor
 from dojo.grading.sandbox.limits import Limits
 from dojo.grading.sandbox.policy import survey
 from dojo.grading.sandbox.protocol import receive_message, send_message
@@ -62,7 +62,7 @@ def main() -> int:
             try:
                 source.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                Keeper(socket.socket(fileno=ends[0]), sandbox, number).serve()
+                Supervisor(socket.socket(fileno=ends[0]), sandbox, number).serve()
             finally:
                 os._exit(0)
         for end in ends:

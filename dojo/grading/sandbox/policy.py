@@ -1,7 +1,7 @@
 """The sandbox of one submitted solution, and which parts of it this machine allows.
 
 Limits are in force everywhere. On Linux a solution also has a user, a network, a process tree and a
-file system of its own, where the system permits them. The keeper calls `prepare`, the process
+file system of its own, where the system permits them. The supervisor calls `prepare`, the process
 that runs the solution calls `drop_rights`. `survey` finds out what is allowed by trying it once.
 """
 
@@ -62,8 +62,8 @@ class Sandbox:
 
         Raises `OSError`.
         """
-        global _keeper
-        _keeper = os.getpid()
+        global _supervisor
+        _supervisor = os.getpid()
         os.setsid()
         if not sys.platform.startswith("linux"):
             return
@@ -101,12 +101,12 @@ class Sandbox:
         namespaces.die_with_parent(signal.SIGKILL)
 
 
-_keeper = 0
+_supervisor = 0
 
 
 def _user() -> int:
     """A user for this sandbox alone, so that two that run together share no limits."""
-    return USERS + _keeper % 4096
+    return USERS + _supervisor % 4096
 
 
 def survey(

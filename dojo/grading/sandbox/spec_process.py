@@ -31,7 +31,7 @@ PATIENCE = 30.0  # seconds without a reply, after which a host is given up
 
 
 class Hosts:
-    """Starts a host for each spec, with the help of the job's keeper."""
+    """Starts a host for each spec, with the help of the job's supervisor."""
 
     def __init__(self, job: Job, control: socket.socket, fixtures: RemoteFixtures) -> None:
         self._job = job
@@ -56,7 +56,7 @@ class Hosts:
             return
         self._folder, self._file = Path(said["folder"]), Path(said["file"])
         if said["namespaces"]:
-            namespaces.join(said["keeper"])
+            namespaces.join(said["supervisor"])
         self._fixtures.start, self._fixtures.folder = self.start, self.new_folder
         self._fixtures.loading = self.loading
 
@@ -140,7 +140,7 @@ def run_specs(
 
 
 def _give_up_after(seconds: float, hosts: Hosts) -> None:
-    """Break the specs off after a time, whatever they wait for: a keeper has ended the host."""
+    """Break the specs off after a time, whatever they wait for: a supervisor has ended the host."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         hosts.over = hosts.over or "its specs did not end"

@@ -1,7 +1,7 @@
-"""The keeper of one job: it builds the sandbox, starts hosts in it, and ends them.
+"""The supervisor of one job: it builds the sandbox, starts hosts in it, and ends them.
 
 In namespaces the hosts are children of an `init`, the first process of their process tree; it ends
-all others between two specs. Elsewhere they are the keeper's own children.
+all others between two specs. Elsewhere they are the supervisor's own children.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GRACE = 2.0
 INTERVAL = 0.2
 
 
-class Keeper:
+class Supervisor:
     """Serves the process of the specs of one job."""
 
     def __init__(self, control: socket.socket, sandbox: Sandbox, number: int) -> None:
@@ -52,15 +52,15 @@ class Keeper:
             self._sandbox.prepare(self._limits)
             self._folder = self._sandbox.make_folder(self._name)
             file = write_solution(self._folder, job["kata"], job["source"])
-            nursery = _Direct(job["kata"], file, self._folder, self._sandbox, self._limits)
-            self._hosts: _Direct | _Init = nursery
+            starter = _Direct(job["kata"], file, self._folder, self._sandbox, self._limits)
+            self._hosts: _Direct | _Init = starter
             if self._sandbox.namespaces:
-                self._hosts = _Init(nursery)
+                self._hosts = _Init(starter)
         except OSError as error:
             trouble = f"the sandbox could not be built: {error.strerror or error}"
             send_message(self._control, {"trouble": trouble})
             return
-        known = {"file": str(file), "folder": str(self._folder), "keeper": os.getpid()}
+        known = {"file": str(file), "folder": str(self._folder), "supervisor": os.getpid()}
         send_message(self._control, {**known, "namespaces": self._sandbox.namespaces})
         self._stopwatch = Stopwatch(self._limits.seconds, self._starved, time.monotonic)
         try:
@@ -183,21 +183,21 @@ class _Direct:
 
 
 class _Init:
-    """A nursery in the first process of a process tree."""
+    """Starts hosts in the first process of a process tree."""
 
-    def __init__(self, nursery: _Direct) -> None:
+    def __init__(self, starter: _Direct) -> None:
         self._ours, theirs = socket.socketpair()
         self._init = os.fork()
         if self._init == 0:
             try:
                 self._ours.close()
-                _serve(nursery, theirs)
+                _serve(starter, theirs)
             finally:
                 os._exit(0)
         theirs.close()
 
     def process(self, memory: MemoryUsage) -> int:
-        """The number of the host's process, as the keeper sees it; 0 where there is none."""
+        """The number of the host's process, as the supervisor sees it; 0 where there is none."""
         return next(iter(memory.children(self._init)), 0)
 
     def start(self, name: str, wires: list[int]) -> None:
@@ -216,7 +216,7 @@ class _Init:
         return ""
 
 
-def _serve(nursery: _Direct, source: socket.socket) -> None:
+def _serve(starter: _Direct, source: socket.socket) -> None:
     """The loop of the first process of a process tree."""
     while True:
         message, wires = receive_message(source)
@@ -225,11 +225,11 @@ def _serve(nursery: _Direct, source: socket.socket) -> None:
         reply: dict[str, Any] = {}
         if "start" in message:
             try:
-                nursery.start(message["start"], wires)
+                starter.start(message["start"], wires)
             except OSError as error:
                 reply["trouble"] = error.strerror or str(error)
         else:
-            reply["ended"] = nursery.end()
+            reply["ended"] = starter.end()
         for wire in wires:
             os.close(wire)
         send_message(source, reply)
