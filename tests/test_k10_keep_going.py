@@ -297,7 +297,7 @@ async def test_when_every_job_fails_each_is_failed(client, database, mail_server
 async def test_the_status_of_a_job_is_committed_before_the_next_one_starts(
     client, database, mail_server, warehouse
 ):
-    """Whoever looks while a job takes its time sees what became of those before it."""
+    """Somebody who looks while a job takes its time sees what became of those before it."""
     mail_server.refuse()
     async with client.in_flight("POST", "/orders", json=order()):
         with warehouse.hold() as slow_call:

@@ -41,7 +41,7 @@ async def test_the_client_gets_the_id_that_it_sent(client):
 
 
 async def test_a_request_without_an_id_gets_a_new_one(client, database, hook):
-    """Each request must be found again, whoever sent it."""
+    """Each request must be found again, no matter which client sent it."""
     responses = [await client.post("/events", content=b"tea") for _ in range(5)]
 
     ids = [response.field("request_id") for response in responses]

@@ -135,7 +135,7 @@ async def test_each_announcement_has_places_of_its_own(client, database, service
 
 
 async def test_a_row_is_committed_when_its_call_has_ended(client, database, services):
-    """Whoever looks meanwhile sees how far it is."""
+    """Somebody who looks meanwhile sees how far it is."""
     told = subscribe(database, services)
     told["ada"].replies_with(500)
     async with client.in_flight("POST", "/announcements", json=TEA) as exchange:

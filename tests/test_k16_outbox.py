@@ -109,7 +109,7 @@ async def test_the_mail_leaves_only_after_the_response(client, timeline):
 
 
 async def test_the_mail_names_the_order_and_its_row(client, mail_server):
-    """Whoever gets it twice can tell by its Message-ID."""
+    """A customer who gets it twice can tell by its Message-ID."""
     for name in ("ada", "grace"):
         await client.post("/orders", json=order(name))
 

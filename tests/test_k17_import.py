@@ -266,7 +266,7 @@ async def test_an_unknown_import_is_a_404(client):
     ],
 )
 async def test_a_line_that_makes_no_sense_ends_it(client, database, line):
-    """Whoever sent the file wants to know where to look."""
+    """The person who sent the file wants to know where to look."""
     lines = lines_of(25)
     lines[13] = line
     state = await imported(client, csv_of(lines))

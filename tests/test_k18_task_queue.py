@@ -128,7 +128,7 @@ async def test_the_job_carries_plain_numbers_and_text(client, consumer):
     assert values != [], "the job must say whom it is about"
     found = [text for text in ("quint", "Quintessa") if text.encode() in jobs[0].message]
     assert found == [], (
-        f"what the message says of the user, beside a number: {values}. Whoever can read the queue "
+        f"what the message says of the user, beside a number: {values}. Everybody who can read the queue "
         "can read it, and it is out of date when it is changed"
     )
 

@@ -1,4 +1,4 @@
-"""The functions that a stub gives: a spec can hold them, or have them fail, whoever calls them.
+"""The functions that a stub gives: a spec can hold them, or have them fail, for every caller.
 
 A solution may keep such a function wherever it likes: in a partial, in a default, in a task. So it
 is not the name that is changed, but the function's own code.

@@ -170,6 +170,9 @@ class Loop:
         spec, failure, seconds = str(message["spec"]), message["failure"], message["seconds"]
         assert isinstance(seconds, float)
         score.seconds += seconds
+        # A process that was started again runs the specs again: the last outcome counts.
+        score.red.pop(spec, None)
+        score.passed.discard(spec)
         if isinstance(failure, dict):
             score.red[spec] = Failure.read(failure)
         else:

@@ -78,10 +78,10 @@ def test_the_kata_that_is_saved_runs(watch: Watch):
 def test_a_file_is_deleted_and_restored(watch: Watch):
     """As `git stash` and `git stash pop` do."""
     app_of(watch.root).unlink()
-    assert watch.verdict()["light"] == "grey"
+    assert watch.until("grey")
 
     watch.save(GREEN)
-    assert watch.verdict()["light"] == "green"
+    assert watch.until("green")
 
 
 def test_a_half_written_file_is_not_the_last_word(watch: Watch):
@@ -103,7 +103,7 @@ def test_an_endless_loop_is_cut_and_the_watch_goes_on(watch: Watch):
     assert watch.verdict()["light"] == "red"
 
     watch.save(GREEN)
-    assert watch.verdict()["light"] == "green"
+    assert watch.until("green")
 
 
 def test_the_newest_save_wins(watch: Watch):

@@ -23,11 +23,11 @@ from dojo.grading.remote.guard import Guard, Paths
 from dojo.grading.remote.telling import Teller
 from dojo.grading.sandbox.collecting import Specs, collect, names_of, specs_of
 from dojo.grading.sandbox.evidence import first_report
-from dojo.grading.sandbox.supervisor import environment_of, write_solution
 from dojo.grading.sandbox.limits import Limits, apply_limits, processes_of
 from dojo.grading.sandbox.policy import survey
 from dojo.grading.sandbox.protocol import Job, JobReport
 from dojo.grading.sandbox.spec_process import run_item, write_report
+from dojo.grading.sandbox.supervisor import environment_of, write_solution
 from dojo.harness import frames, patches
 from dojo.plugin.fixtures import SOLUTIONS
 from dojo.solutions import Solutions
