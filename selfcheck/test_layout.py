@@ -26,8 +26,7 @@ STARTED = {
     "dojo.plugin.entry",
     "dojo.plugin.hooks",
     "dojo.grading.sandbox.alone",
-    "dojo.grading.sandbox.fork_server",
-    "dojo.grading.sandbox.host_server",
+    "dojo.grading.sandbox.servers",
 }
 
 

@@ -46,7 +46,7 @@ class WorkerPool:
         self, root: Path, katas: Sequence[Kata], limits: Limits, hidden: tuple[Path, ...] = ()
     ) -> None:
         self.root = root
-        self.program = [sys.executable, "-P", "-m", "dojo.grading.sandbox.fork_server"]
+        self.program = [sys.executable, "-P", "-m", "dojo.grading.sandbox.servers"]
         self.use_namespaces = True
         self.katas = katas
         self.limits = limits

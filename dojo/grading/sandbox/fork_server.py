@@ -1,8 +1,7 @@
 """The fork server: a pytest that has imported and collected everything, and forks for each job.
 
-The worker pool starts it as `python -m dojo.grading.sandbox.fork_server`. It knows the specs, and
-no solution ever runs in it or in what it forks: those are forked by another server, which has never
-seen a spec (`host_server`).
+It knows the specs, and no solution ever runs in it or in what it forks: those are forked by another
+server, which has never seen a spec (`host_server`). `servers` starts both.
 """
 
 from __future__ import annotations
@@ -12,10 +11,8 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -101,35 +98,17 @@ def _run_job(server: ForkServer, control: socket.socket, job_pipe: int, pipe: in
         os._exit(code)
 
 
-def start_host_server(settings: dict[str, Any]) -> tuple[socket.socket, dict[str, Any]]:
-    """Start the server that forks the processes of solutions; its socket, and what it has found."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", "dojo.grading.sandbox.host_server", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            cwd=settings["scratch"],
-        )
-    send_message(ours, settings)
-    found, _ = receive_message(ours)
-    if found is None:
-        raise SystemExit("the server of solutions does not start")
-    return ours, found
-
-
-def main() -> int:
-    """Serve at the socket whose number is the first argument."""
-    source = socket.socket(fileno=int(sys.argv[1]))
+def start(source: socket.socket, hosts: socket.socket) -> int:
+    """Collect the specs and serve at the socket `source`; the host server is behind `hosts`."""
     message, _ = receive_message(source)
     if message is None:
         return 0
     sys.dont_write_bytecode = True
     os.chdir(message["scratch"])
     kept = ("root", "scratch", "hidden", "limits", "namespaces")
-    hosts, found = start_host_server({name: message[name] for name in kept})
+    send_message(hosts, {name: message[name] for name in kept})
+    found, _ = receive_message(hosts)
+    if found is None:
+        raise SystemExit("the server of solutions does not start")
     send_message(source, found)
     return collect(message, ForkServer(lambda server: serve(server, source, hosts)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

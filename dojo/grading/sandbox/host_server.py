@@ -1,9 +1,8 @@
 """The host server: it has imported what solutions need, and forks a supervisor for each job.
 
-It has never seen a spec. The fork server of the specs starts it as
-`python -m dojo.grading.sandbox.host_server` and hands it one end of a socket pair for each job; the
-job itself comes over that. A supervisor builds the sandbox and starts the hosts in it, one for each
-spec.
+It has never seen a spec. The fork server of the specs hands it one end of a socket pair for each
+job; the job itself comes over that. A supervisor builds the sandbox and starts the hosts in it, one
+for each spec.
 """
 
 from __future__ import annotations
@@ -25,9 +24,8 @@ from dojo.grading.sandbox.warm_up import warm_up
 from dojo.harness import frames, patches
 
 
-def main() -> int:
-    """Serve at the socket whose number is the first argument."""
-    source = socket.socket(fileno=int(sys.argv[1]))
+def serve(source: socket.socket) -> int:
+    """Fork a supervisor for each job that arrives, until the socket is closed; the exit code."""
     settings, _ = receive_message(source)
     if settings is None:
         return 0
@@ -70,7 +68,3 @@ def main() -> int:
                 os._exit(0)
         for end in ends:
             os.close(end)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
