@@ -125,6 +125,12 @@ class Watch:
             pass
         return found
 
+    def until_specs(self, count: int) -> dict[str, Any]:
+        """The next verdict on so many specs."""
+        while (found := self.verdict())["passed"] + found["failed"] != count:
+            pass
+        return found
+
     def save(self, content: str, name: str = ONE) -> None:
         """Save by rename, as many editors do."""
         new = app_of(self.root, name).with_suffix(".new")
