@@ -20,7 +20,7 @@ from benchmarks.__main__ import ROOT, UNSET, copied, discovered, say
 from dojo.catalogue import read_catalogue
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in UNSET} | {"DOJO_PROGRESS": "0"}
-WHITE, OTHER, TIMES = 0.15, 0.25, 10.0
+WHITE, OTHER = 0.15, 0.25
 MIB = 1 << 20
 
 

@@ -43,8 +43,7 @@ def run_trial(
 ) -> Trial:
     """Try one solution file: against all specs of its kata, or those named in `specs`.
 
-    There are no controls. A problem with the process is the trial's `trouble`, not an
-    exception.
+    A problem with the process is the trial's `trouble`, not an exception.
     """
     source = source_of(solution)
     said = worker_pool.run(Job(kata.name, source, Limits(), specs=specs))

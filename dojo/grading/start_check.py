@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from dojo.catalogue import Kata
+from dojo.grading.results import is_essential
 from dojo.grading.sandbox.limits import Limits
 from dojo.grading.sandbox.protocol import Job
 from dojo.grading.verdict import verdict
@@ -49,9 +50,7 @@ def _run(pool: WorkerPool, katas: Sequence[Kata], limits: Limits) -> str:
     else:
         return ""
     names = tuple(
-        name
-        for name in (spec.partition("::")[2] for spec, _ in pool.specs[kata.name])
-        if name.partition("[")[0] in kata.essential_specs
+        spec.partition("::")[2] for spec, _ in pool.specs[kata.name] if is_essential(kata, spec)
     )
     generous = replace(limits, seconds=Limits.seconds)
     report = pool.run(Job(kata.name, source, generous, specs=names))
@@ -59,7 +58,7 @@ def _run(pool: WorkerPool, katas: Sequence[Kata], limits: Limits) -> str:
     if result.cause:
         return f"the known good solution of {kata.number} could not be run: {result.cause}"
     for spec in result.specs:
-        if spec.id.partition("::")[2] in names and not spec.passed:
+        if spec.essential and not spec.passed:
             first = spec.message.partition("\n")[0]
             return f"the known good solution of {kata.number} did not pass: {first}"
     return ""

@@ -46,7 +46,6 @@ AGENDAS = {
         Part(RETROSPECTIVE, 20),
     ),
 }
-SHORTEST, LONGEST = 20, 480
 
 
 def parts_for(minutes: int) -> tuple[Part, ...]:

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 
 from dojo.session.store import LightRow, TeamRow
 
-# A light for each kata of a team is better than those before it in this list.
-WORTH = ("grey", "amber", "red", "part", "green")
-
 
 @dataclass
 class Team:

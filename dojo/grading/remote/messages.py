@@ -20,12 +20,6 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class At(_Model):
-    """A line of the solution; no file where it lies in another one."""
-
-    line: Number
-
-
 class ErrorData(_Model):
     """An exception of the solution's process.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -210,8 +211,6 @@ def _outcome(
 
 def write_report(report: JobReport, pipe: int) -> None:
     """Write a report to the pipe of the grader."""
-    import json
-
     left = json.dumps(asdict(report)).encode("utf-8", "replace")
     while left:
         left = left[os.write(pipe, left) :]
