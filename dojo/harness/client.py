@@ -88,6 +88,12 @@ class Client:
         exchange.start(stop_at_response=stop_at_response)
         return exchange
 
+    def after_restart(self, app: App) -> Client:
+        """A client of the app as it is after a restart, which goes on counting the exchanges."""
+        again = type(self)(app, self.timeline)
+        again.numbers, again.exchanges = self.numbers, self.exchanges
+        return again
+
     def new_exchange(self, request: httpx.Request, **how: Any) -> Exchange:
         """An exchange that is not begun yet."""
         return Exchange(self, request, **how)

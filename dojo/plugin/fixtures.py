@@ -79,8 +79,7 @@ class Restart:
         """
         self._first.timeline.record("restart", "the process died, and another one starts up")
         module = self._running.enter_context(loaded(self._kata, self._file))
-        again = Client(module.app, self._first.timeline)
-        again.numbers, again.exchanges = self._first.numbers, self._first.exchanges
+        again = self._first.after_restart(module.app)
         await self._running.enter_async_context(running(module.app, again.state))
         return again
 

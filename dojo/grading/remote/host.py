@@ -162,8 +162,7 @@ class Host(Commands):
         first = self._clients[0]
         first.timeline.record("restart", "the process died, and another one starts up")
         module = self._loaded()
-        again = type(first)(module.app, first.timeline)
-        again.numbers, again.exchanges = first.numbers, first.exchanges
+        again = first.after_restart(module.app)
         await self._apps.enter_async_context(running(module.app, again.state))
         self._clients.append(again)
         return len(self._clients) - 1
