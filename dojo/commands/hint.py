@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import os
 import shutil
 import sys
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from dojo import notes
 from dojo.catalogue import Kata
 from dojo.commands.checkout import DONE, add_command, asked_for
 from dojo.progress import FOLDER, state_folder
@@ -66,20 +64,8 @@ def note(kata: Kata, count: int) -> None:
     noted = _read(kata.root)
     if noted.get(kata.name) == count:
         return
-    file = state_folder(kata.root) / FILE
-    whole = file.with_name(f".{FILE}.{os.getpid()}.new")
-    try:
-        whole.write_text(json.dumps(noted | {kata.name: count}), encoding="utf-8")
-        os.replace(whole, file)
-    finally:
-        with contextlib.suppress(OSError):
-            whole.unlink()
+    notes.write(state_folder(kata.root) / FILE, noted | {kata.name: count})
 
 
 def _read(root: Path) -> dict[str, Any]:
-    """What was noted; nothing where the file is damaged."""
-    try:
-        noted = json.loads((root / FOLDER / FILE).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return noted if isinstance(noted, dict) else {}
+    return notes.read(root / FOLDER / FILE)

@@ -5,7 +5,6 @@ Nothing here waits for the network: a process of its own sends the lights, and m
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dojo import notes
 from dojo.progress import FOLDER, Run, is_kept
 from dojo.session import joined
 
@@ -64,9 +64,10 @@ def worth_sending(root: Path, runs: Sequence[Run]) -> list[Run]:
     if not begun:
         return list(runs[:1])
     at_hand = max(begun, key=lambda run: _changed(root, run))
-    before = _last(root)
+    file = root / FOLDER / LAST
+    before = notes.read(file)
     now = {run.kata: [light_of(run), run.passed, run.total] for run in begun}
-    _note(root, {**before, **now})
+    notes.write(file, {**before, **now})
     changed = [r for r in begun if r is not at_hand and before.get(r.kata) != now[r.kata]]
     return [*changed, at_hand]
 
@@ -76,18 +77,6 @@ def _changed(root: Path, run: Run) -> float:
         return (root / "katas" / run.kata / "app.py").stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _last(root: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((root / FOLDER / LAST).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _note(root: Path, lights: dict[str, Any]) -> None:
-    (root / FOLDER / LAST).write_text(json.dumps(lights), encoding="utf-8")
 
 
 def _baby_steps(root: Path, runs: Sequence[Run]) -> set[str]:

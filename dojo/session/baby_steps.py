@@ -7,7 +7,6 @@ puts that file back; what is lost by it goes to `.dojo/backups/`.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -15,8 +14,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from dojo import notes
 from dojo.catalogue import Kata, read_catalogue
 from dojo.commands import backups
+from dojo.commands.checkout import shown
 from dojo.progress import Run, state_folder
 
 FOLDER = "steps"
@@ -72,21 +73,14 @@ def _tell(kata: Kata, step: Step, run: Run, minutes: float, backup: Path | None)
     at = datetime.fromtimestamp(step.began).strftime("%H:%M")
     lines = [
         f"Baby steps: {minutes:g} minutes are over, and no spec more is green.",
-        f"{_shown(kata.stub)} is again as it was at {at}, with {step.passed} of {run.total} green.",
+        f"{shown(kata.stub)} is again as it was at {at}, with {step.passed} of {run.total} green.",
     ]
     if backup is not None:
         lines += [
-            f"What you had is {_shown(backup)}; `dojo restore {kata.number}` brings it back.",
+            f"What you had is {shown(backup)}; `dojo restore {kata.number}` brings it back.",
             "Try it with a smaller step.",
         ]
     print("\n".join(["", *lines]), file=sys.stderr)
-
-
-def _shown(path: Path) -> str:
-    try:
-        return os.path.relpath(path)
-    except ValueError:  # another drive, on Windows
-        return str(path)
 
 
 def _file(kata: Kata, ending: str) -> Path:
@@ -95,8 +89,8 @@ def _file(kata: Kata, ending: str) -> Path:
 
 def _read(kata: Kata) -> Step | None:
     try:
-        return Step(**json.loads(_file(kata, ".json").read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return Step(**notes.read(_file(kata, ".json")))
+    except (OSError, TypeError):
         return None
 
 
@@ -110,7 +104,7 @@ def _keep(kata: Kata, content: bytes, step: Step) -> None:
 
 
 def _write(kata: Kata, step: Step) -> None:
-    _file(kata, ".json").write_text(json.dumps(asdict(step)), encoding="utf-8")
+    notes.write(_file(kata, ".json"), asdict(step))
 
 
 def forget(root: Path) -> None:

@@ -6,7 +6,6 @@ All of it lies under `.dojo/`. A light is a file of its own, so that runs and se
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import uuid
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dojo import notes
 from dojo.progress import FOLDER, state_folder
 
 FILE, RITUALS, OUTBOX, PREDICTION = "joined.json", "rituals.json", "outbox", "prediction.json"
@@ -42,7 +42,7 @@ class Rituals:
 def read(root: Path) -> Joined | None:
     """The session that a checkout has joined; None where there is none."""
     try:
-        return Joined(**_read(root / FOLDER / FILE))
+        return Joined(**notes.read(root / FOLDER / FILE))
     except TypeError:
         return None
 
@@ -52,7 +52,7 @@ def rituals(root: Path) -> Rituals:
     if not (root / FOLDER / FILE).exists():
         return Rituals()
     try:
-        said = Rituals(**_read(root / FOLDER / RITUALS))
+        said = Rituals(**notes.read(root / FOLDER / RITUALS))
         return Rituals(float(said.baby_steps), bool(said.one_spec))
     except (TypeError, ValueError):
         return Rituals()
@@ -60,13 +60,13 @@ def rituals(root: Path) -> Rituals:
 
 def write(root: Path, joined: Joined) -> None:
     """Note that a checkout has joined. Raises `OSError`."""
-    _write(state_folder(root) / FILE, asdict(joined), private=True)
+    notes.write(state_folder(root) / FILE, asdict(joined), private=True)
 
 
 def write_rituals(root: Path, said: Rituals) -> None:
     """Note the rituals, where they are others than before. Raises `OSError`."""
     if said != rituals(root):
-        _write(state_folder(root) / RITUALS, asdict(said))
+        notes.write(state_folder(root) / RITUALS, asdict(said))
 
 
 def forget(root: Path) -> int:
@@ -87,7 +87,7 @@ def put(root: Path, lights: Sequence[dict[str, Any]], ended: float) -> None:
     folder.mkdir(exist_ok=True)
     # Names sort by time, and no two are equal.
     file = folder / f"{int(ended * 1000):015}-{uuid.uuid4().hex}.json"
-    _write(file, {"ended": ended, "lights": list(lights)})
+    notes.write(file, {"ended": ended, "lights": list(lights)})
 
 
 def waiting(root: Path) -> list[Path]:
@@ -105,7 +105,7 @@ def waiting(root: Path) -> list[Path]:
 
 def contents(file: Path, now: float) -> list[dict[str, Any]]:
     """The lights in a file, with how long ago they were; none where it is damaged."""
-    noted = _read(file)
+    noted = notes.read(file)
     try:
         ago = max(0.0, now - float(noted["ended"]))
         return [{**light, "ago": ago} for light in noted["lights"]]
@@ -118,38 +118,13 @@ def contents(file: Path, now: float) -> list[dict[str, Any]]:
 
 def predict(root: Path, light: str) -> None:
     """Note what the team expects of its next run. Raises `OSError`."""
-    _write(state_folder(root) / PREDICTION, {"light": light})
+    notes.write(state_folder(root) / PREDICTION, {"light": light})
 
 
 def take_prediction(root: Path) -> str | None:
     """The prediction for this run, which is over with it."""
     file = root / FOLDER / PREDICTION
-    said = _read(file).get("light")
+    said = notes.read(file).get("light")
     with contextlib.suppress(OSError):
         file.unlink(missing_ok=True)
     return said if isinstance(said, str) else None
-
-
-# ----- files
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write(file: Path, content: dict[str, Any], *, private: bool = False) -> None:
-    """Write a whole file or none: others may read it at any time."""
-    new = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
-    try:
-        with open(new, "w", encoding="utf-8") as out:
-            json.dump(content, out)
-        if private:
-            with contextlib.suppress(OSError):
-                new.chmod(0o600)
-        os.replace(new, file)
-    finally:
-        new.unlink(missing_ok=True)
