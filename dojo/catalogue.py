@@ -61,6 +61,16 @@ class Kata:
         return self.root / "dojo" / "stubs" / f"{self.name}.py.txt"
 
     @property
+    def solutions(self) -> Path:
+        """The folder with the reference, other right solutions and mistakes; a class has none."""
+        return self.root / "solutions" / self.name
+
+    @property
+    def reference(self) -> Path:
+        """The file with the reference solution."""
+        return self.solutions / "app.py"
+
+    @property
     def spec_file(self) -> Path:
         """The file with the specs."""
         return self.root / "tests" / f"test_{self.name}.py"

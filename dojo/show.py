@@ -59,5 +59,5 @@ def whole(file: Path) -> bytes:
     from dojo.solutions import find_solutions
 
     kata = find_solutions(file, read_catalogue(ROOT)).kata
-    solutions = ROOT / "solutions" / kata.name if kata is not None else None
+    solutions = kata.solutions if kata is not None else None
     return mistakes.patched(file.resolve(), solutions).encode()

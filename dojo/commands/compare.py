@@ -38,7 +38,7 @@ def add_to(commands: Any) -> None:
 def run(asked: argparse.Namespace) -> int:
     """Show the diff, or say why not yet."""
     kata = asked_for(asked)
-    reference = kata.root / "solutions" / kata.name / "app.py"
+    reference = kata.reference
     if not reference.is_file():
         raise CommandError(f"there is no reference here: {shown(reference)} is missing")
     why = "" if asked.spoil else _why_not(kata)

@@ -44,8 +44,7 @@ def _run(pool: WorkerPool, katas: Sequence[Kata], limits: Limits) -> str:
     """Why a known good solution did not pass, in words; "" where it did or there is none."""
     for kata in katas:
         with suppress(OSError):
-            file = pool.root / "solutions" / kata.name / "app.py"
-            source = file.read_text(encoding="utf-8")
+            source = kata.reference.read_text(encoding="utf-8")
             break
     else:
         return ""

@@ -40,7 +40,7 @@ def in_place(solutions: Solutions, config: pytest.Config) -> Solutions:
     shared = getattr(config, "workerinput", {}).get(_KEY)
     if shared is not None:
         return replace(solutions, single=Path(shared), diff=diff)
-    text = mistakes.patched(diff, kata.root / "solutions" / kata.name)
+    text = mistakes.patched(diff, kata.solutions)
     folder = tempfile.TemporaryDirectory(prefix="dojo-mistake-")
     config.add_cleanup(folder.cleanup)
     file = Path(folder.name).resolve() / kata.name / mistakes.FOLDER / f"{diff.stem}.py"

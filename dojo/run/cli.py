@@ -186,7 +186,7 @@ def _solution(kata: Kata, katas: dict[str, Kata], path: Path | None) -> Iterator
                 raise CommandError(f"{shown(path)} is of {found.kata.number}, not {kata.number}")
             file = found.file(kata)
             if file.suffix == mistakes.SUFFIX:
-                text = mistakes.patched(file, kata.root / "solutions" / kata.name)
+                text = mistakes.patched(file, kata.solutions)
                 file = Path(folder).resolve() / f"{file.stem}.py"
                 file.write_text(text, encoding="utf-8", newline="\n")
         except (SolutionsNotFoundError, mistakes.MistakeError) as error:

@@ -68,7 +68,7 @@ class State:
     @property
     def reference(self) -> Path | None:
         """The reference solution of the kata at hand, where there is one."""
-        file = self.root / "solutions" / self.kata.name / "app.py"
+        file = self.kata.reference
         return file if file.is_file() else None
 
     def following(self) -> Kata | None:

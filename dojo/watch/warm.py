@@ -130,12 +130,11 @@ class Warm:
         if item is None:
             return
         of: Kata = item.stash[KATA]
-        reference = of.root / "solutions" / kata / "app.py"
         stash = item.config.stash
         own = stash[SOLUTIONS]
-        if not reference.is_file():
+        if not of.reference.is_file():
             return
-        stash[SOLUTIONS] = Solutions(own.tree, of, reference)
+        stash[SOLUTIONS] = Solutions(own.tree, of, of.reference)
         try:
             self.run(kata, item.nodeid)
         finally:

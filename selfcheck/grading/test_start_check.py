@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,8 +29,7 @@ def passed(spec: str) -> JobReport:
 class FakePool:
     """A worker pool whose jobs fail inside namespaces, or everywhere."""
 
-    def __init__(self, root: Path, *, inside: bool, outside: bool) -> None:
-        self.root = root
+    def __init__(self, *, inside: bool, outside: bool) -> None:
         self.specs = {KATA: [(SPEC, "the lesson"), (OTHER, "another")]}
         self.isolation = Isolation(in_force=["a network of its own, with nothing on it"])
         self.jobs: list[Job] = []
@@ -46,8 +46,9 @@ class FakePool:
 
 
 def check(root: Path = ROOT, **works: Any) -> FakePool:
-    pool = FakePool(root, **works)
-    check_isolation(cast(WorkerPool, pool), [FIRST], Limits(seconds=1))
+    pool = FakePool(**works)
+    kata = replace(FIRST, root=root)
+    check_isolation(cast(WorkerPool, pool), [kata], Limits(seconds=1))
     return pool
 
 
