@@ -21,6 +21,7 @@ from dojo.commands.checkout import (
     shown,
 )
 from dojo.run.settings import NAMES, Settings
+from dojo.sockets import LOOPBACK, listening_on
 
 PORT, MAIL_PORT = 8000, 2525
 EXAMPLES = """\
@@ -89,11 +90,11 @@ def run(asked: argparse.Namespace) -> int:
     kata = find(katas, asked.kata)
     with contextlib.ExitStack() as stack:
         try:
-            listening = stack.enter_context(server.listening_on(asked.port))
+            listening = stack.enter_context(listening_on(asked.port))
         except OSError as error:
             raise CommandError(_no_port("--port", asked.port, error)) from None
         try:
-            with server.listening_on(asked.mail_port) as tried:
+            with listening_on(asked.mail_port) as tried:
                 mail_port = tried.getsockname()[1]
         except OSError as error:
             raise CommandError(_no_port("--mail-port", asked.mail_port, error)) from None
@@ -105,7 +106,7 @@ def run(asked: argparse.Namespace) -> int:
             file=str(file),
             directory=str(directory),
             typed_in=str(Path.cwd()),
-            url=f"http://{server.HOST}:{listening.getsockname()[1]}/docs",
+            url=f"http://{LOOPBACK}:{listening.getsockname()[1]}/docs",
             mail_port=mail_port,
             slow=dict(asked.slow),
             fail=asked.fail,

@@ -8,23 +8,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-HOST = "127.0.0.1"
 PATIENCE = 1
 APP = "dojo.run.app:make"
-
-
-def listening_on(port: int) -> socket.socket:
-    """A socket that listens there; port 0 is any that is free. Raises `OSError`."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if os.name == "posix":
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-        listening.listen()
-    except BaseException:
-        listening.close()
-        raise
-    return listening
 
 
 def serve(listening: socket.socket, file: Path, *, reload: bool) -> None:

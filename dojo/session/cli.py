@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dojo.commands.checkout import CommandError, Work, add_command
-from dojo.session.settings import FORMATS
+from dojo.session.settings import FORMATS, PORT
 
 
 def add_to(commands: Any) -> None:
@@ -75,7 +75,7 @@ def _add_network(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--lan", action="store_true", help="let other machines in the network reach the page"
     )
-    command.add_argument("--port", type=int, default=8700, metavar="N", help="default: 8700")
+    command.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default: {PORT}")
 
 
 def _add_number(command: argparse.ArgumentParser) -> None:

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from dojo.commands.checkout import DONE, FAILED, CommandError, add_command, find_root
 from dojo.session import joined
 from dojo.session.names import NameRefusedError, clean
+from dojo.session.settings import PORT
 
-PORT = 8700
 LIGHTS = ("green", "red", "amber")
 
 

@@ -14,9 +14,9 @@ from dojo.session.board import Address
 from dojo.session.qr import is_possible
 from dojo.session.room import Room
 from dojo.session.server import make_app
+from dojo.sockets import LOOPBACK, listening_on
 
-LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
-PORT = 8700
+EVERYWHERE = "0.0.0.0"
 AGAIN = 10.0  # seconds between two tries to store what the disk did not take
 
 
@@ -29,21 +29,13 @@ def open_socket(port: int, *, lan: bool) -> socket.socket:
 
     Raises `ServeError`.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where another could listen as well
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-    else:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((EVERYWHERE if lan else LOOPBACK, port))
-        listening.listen(128)
+        return listening_on(port, EVERYWHERE if lan else LOOPBACK)
     except OSError as error:
-        listening.close()
         raise ServeError(
             f"port {port} cannot be used ({error.strerror or error}): give another with --port, or "
             "stop what uses it"
         ) from None
-    return listening
 
 
 def lan_address() -> str:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 Format = Literal["randori", "pairs", "teams", "solo", "remote"]
 FORMATS = get_args(Format)
+PORT = 8700  # of the page
 # What the page says about each format, in a line.
 EXPLAINED = {
     "randori": "one keyboard, and everybody takes a turn at it",

@@ -21,8 +21,8 @@ import pytest
 
 from dojo.cli import main as dojo
 from dojo.doubles.http import AWAITED
-from dojo.run import server
 from dojo.run.stand_ins import StandIns
+from dojo.sockets import LOOPBACK
 from selfcheck.projects import ROOT
 
 PATIENCE = 60.0
@@ -179,7 +179,7 @@ def test_a_save_is_loaded_while_a_task_hangs_and_the_folder_can_be_kept(started,
 def test_a_port_in_use_is_told_with_the_option_that_changes_it(option, capsys):
     """A server of yesterday may still run."""
     other = {"--port": "--mail-port", "--mail-port": "--port"}[option]
-    with socket.create_server((server.HOST, 0)) as taken:
+    with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         assert dojo(["run", "k02", option, str(port), other, "0"]) == 2
 
