@@ -11,10 +11,12 @@ import contextlib
 import importlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 LIBRARIES = (
@@ -33,6 +35,9 @@ class WarmPytest:
 
     def __init__(self) -> None:
         self._settings = python_settings()
+        self._start()
+
+    def _start(self) -> None:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(
@@ -43,9 +48,9 @@ class WarmPytest:
             )
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and the run that is under way."""
         self._socket.close()
-        self._server.kill()
+        self._server.terminate()
         self._server.wait()
 
     @property
@@ -77,7 +82,7 @@ class WarmPytest:
         except TimeoutError:
             # The next run must not read the reply of this one.
             self.close()
-            self.__init__()  # type: ignore[misc]
+            self._start()
             raise
         return int(reply)
 
@@ -92,15 +97,28 @@ def serve(descriptor: int) -> None:
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    child = 0
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if child:
+            with contextlib.suppress(OSError):
+                os.killpg(child, signal.SIGKILL)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
     orders = socket.socket(fileno=descriptor)
     with orders.makefile("rb") as lines:
         for line in lines:
             child = os.fork()
             if child == 0:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 orders.detach()
                 os.close(descriptor)
                 _run(json.loads(line))
+            with contextlib.suppress(OSError):
+                os.setpgid(child, child)  # it does so itself, and perhaps later
             _, status = os.waitpid(child, 0)
+            child = 0
             orders.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 

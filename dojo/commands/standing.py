@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from dojo import progress
-from dojo.catalogue import Kata
+from dojo.catalogue import Kata, read_catalogue
 from dojo.commands import backups
-from dojo.commands.checkout import CommandError, all_katas, find_root
+from dojo.commands.checkout import CommandError, find_root
 from dojo.progress import Run
 
 STYLES = {"green": "bold green", "red": "bold red", "amber": "bold yellow", "grey": "dim"}
@@ -58,8 +58,9 @@ class Standing:
 
 def standings() -> list[Standing]:
     """How each kata stands, in order. Raises `CommandError`, `CatalogueError`."""
-    runs = progress.latest(find_root())
-    return [Standing(kata, runs.get(name), _untouched(kata)) for name, kata in all_katas().items()]
+    root = find_root()
+    runs, katas = progress.latest(root), read_catalogue(root)
+    return [Standing(kata, runs.get(name), _untouched(kata)) for name, kata in katas.items()]
 
 
 def current(all_of_them: Sequence[Standing]) -> Standing | None:
