@@ -29,8 +29,8 @@ import pytest
 from dojo.catalogue import Kata
 from dojo.harness import frames
 from dojo.harness.time_limit import is_late
-from dojo.plugin.failures import Failure, title_of
 from dojo.plugin.fixtures import ENVIRONMENT, KATA, SOLUTIONS
+from dojo.plugin.outcome import failure_in, forget_what_was_printed
 from dojo.solutions import Solutions
 
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout")
@@ -104,13 +104,8 @@ class Warm:
         if ENVIRONMENT in item.stash:
             del item.stash[ENVIRONMENT]
         item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
-        # pytest would show again what was printed in an earlier run of this spec.
-        vars(item)["_report_sections"].clear()
-        bad = next((report for report in self._reports if not report.passed), None)
-        found: dict[str, Any] | None = getattr(bad, "failure", None)
-        if found is None and (bad is not None or len(self._reports) < 3):
-            why = "it did not end as a spec should"
-            found = Failure(kata, title_of(item.name), message=why, node=spec).write()
+        forget_what_was_printed(item)
+        found = failure_in(self._reports, item.name, kata=kata, node=spec)
         return {
             "kata": kata,
             "spec": spec,

@@ -24,7 +24,7 @@ from dojo.grading.sandbox.evidence import first_report
 from dojo.grading.sandbox.protocol import Job, JobReport, receive_message, send_message
 from dojo.grading.sandbox.stopwatch import AT_MOST
 from dojo.harness.holds import clock
-from dojo.plugin.failures import Failure, title_of
+from dojo.plugin.outcome import failure_in, forget_what_was_printed
 
 AGAIN = 2  # specs that run into a limit and are run once more: the machine may have been busy
 GRACE = 5.0  # seconds after the time limit of a job
@@ -187,20 +187,9 @@ def run_item(
         stopped = f"the solution stopped the whole run: {type(error).__name__}"
         with contextlib.suppress(BaseException):
             vars(item.session)["_setupstate"].teardown_exact(None)
-    return _outcome(item, reports, stopped, max(0.0, clock() - began))
-
-
-def _outcome(
-    item: pytest.Item, reports: list[pytest.TestReport], stopped: str, seconds: float
-) -> dict[str, Any]:
-    passed = {report.when for report in reports if report.passed}
-    bad = next((report for report in reports if not report.passed), None)
-    found: dict[str, Any] | None = None
-    if bad is not None:
-        found = getattr(bad, "failure", None)
-    if found is None and (stopped or bad is not None or len(passed) < 3):
-        why = stopped or "it did not end as a spec should"
-        found = Failure("", title_of(item.name), message=why).write()
+    seconds = max(0.0, clock() - began)
+    forget_what_was_printed(item)
+    found = failure_in(reports, item.name, stopped=stopped)
     return {
         "spec": item.nodeid,
         "passed": found is None,
