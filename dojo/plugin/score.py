@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from dojo.catalogue import Kata
-from dojo.lights import light_of
+from dojo.lights import Light, light_of
 from dojo.plugin.failures import Failure, title_of
 from dojo.progress import Run
 
@@ -57,18 +57,19 @@ class Score:
     @property
     def light(self) -> str:
         """Green, red, amber or grey; `part` where all that ran passed, and not all ran."""
-        passed = ["green"] if self.passed else []
-        light = light_of([*passed, *(found.light for found in self.failures)])
+        light = self._light_of(self.failures)
         return "part" if light == "green" and not all(self.marks.values()) else light
+
+    def _light_of(self, failures: list[Failure]) -> Light:
+        return light_of([*(["green"] if self.passed else []), *(found.light for found in failures)])
 
     def run(self) -> Run:
         """What is noted of this run."""
         marks, failures = list(self.marks.values()), self.failures
-        light = light_of([*(["green"] * bool(self.passed)), *(found.light for found in failures)])
         return Run(
             at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             kata=self.kata.name,
-            light=light,
+            light=self._light_of(failures),
             passed=marks.count(True),
             failed=marks.count(False),
             total=len(marks),

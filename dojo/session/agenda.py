@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from dojo.session.actions import Action
 
-MINUTE = 60.0
+MINUTE = 60.0  # seconds
 WORK = "Kata"
 RETROSPECTIVE = "Retrospective"
 

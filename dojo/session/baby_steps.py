@@ -19,9 +19,9 @@ from dojo.catalogue import Kata, read_catalogue
 from dojo.commands import backups
 from dojo.commands.checkout import shown
 from dojo.progress import Run, state_folder
+from dojo.session.agenda import MINUTE
 
 FOLDER = "steps"
-MINUTE = 60.0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dojo.session import cards
+from dojo.session.agenda import MINUTE
 from dojo.session.room import EVERYTHING, Room
 from dojo.session.settings import EXPLAINED
 from dojo.session.store import LightRow
@@ -20,7 +21,6 @@ from dojo.session.teams import Team
 
 PARTS = ("turn", "kata", "agenda", "score", "trouble", "controls", "teams")
 RUNS_SHOWN = 18
-MINUTE = 60.0
 
 templates = Environment(
     loader=PackageLoader("dojo.session"),

@@ -13,8 +13,8 @@ from markupsafe import Markup
 from dojo.session import cards
 from dojo.session.board import templates
 from dojo.session.room import Room
+from dojo.spreadsheets import as_text
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = (
     "seconds",
     "team",
@@ -117,4 +117,4 @@ def as_csv(room: Room) -> str:
 
 
 def _safe(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return as_text(value) if isinstance(value, str) else value

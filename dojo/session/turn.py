@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dojo.session.actions import Action
+from dojo.session.agenda import MINUTE
 
-MINUTE = 60.0
 TurnState = Literal["waiting", "running", "paused", "over"]
 
 

@@ -8,9 +8,9 @@ import io
 from dojo.grading.formats import Context
 from dojo.grading.formats._common import clean, shown
 from dojo.grading.results import Results, SubmissionResult
+from dojo.spreadsheets import as_text
 
 COLUMNS = ("submission", "score", "max_score", "percent", "state", "seconds")
-FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def emit(results: Results, _context: Context) -> str:
@@ -43,5 +43,4 @@ def _points(points: float | None) -> str:
 
 def _cell(text: str) -> str:
     """Text that no spreadsheet reads as a formula."""
-    text = clean(text)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return as_text(clean(text))
