@@ -39,12 +39,16 @@ def _run(
     """Run a job; gives the newer one that ended it, if one did."""
     for kata in job["katas"]:
         late = 0
-        for spec in warm.items.get(kata, {}):
+        for spec in warm.order(kata):
             try:
                 return waiting.get_nowait()
             except Empty:
                 pass
-            outcome = left_out(kata, spec) if late >= MOST else warm.run(kata, spec)
+            if late < MOST:
+                outcome = warm.run(kata, spec)
+                warm.note(outcome)
+            else:
+                outcome = left_out(kata, spec)
             late += outcome["late"]
             send({"run": job["run"], **outcome})
         send({"run": job["run"], "kata": kata, "ended": True})

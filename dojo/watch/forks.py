@@ -111,7 +111,6 @@ class Server:
         self.kata = ""
         self.specs: deque[str] = deque()
         self.late = 0
-        self.took: dict[str, float] = {}
 
     def serve(self) -> None:
         """Serve until nobody asks any more."""
@@ -150,18 +149,13 @@ class Server:
         if not self.katas:
             return
         self.kata, self.late = self.katas.popleft(), 0
-        # The longest first, so that no copy begins with one when the others are done.
-        specs = sorted(self.warm.items.get(self.kata, {}), key=self._took, reverse=True)
-        self.specs = deque(specs)
+        self.specs = deque(self.warm.order(self.kata))
         self.copies = self.ahead or self._made(self.kata)
         self.ahead = []
         for copy in self.copies:
             self.selector.register(copy.outcomes, selectors.EVENT_READ, copy)
             self._hand_out(copy)
         self._end_kata_if_done()
-
-    def _took(self, spec: str) -> float:
-        return self.took.get(spec, 0.0)
 
     def _made(self, kata: str) -> list[Copy]:
         copies: list[Copy] = []
@@ -189,7 +183,7 @@ class Server:
             return
         if outcome is not None:
             self.late += outcome["late"]
-            self.took[outcome["spec"]] = outcome["seconds"]
+            self.warm.note(outcome)
             self.send({"run": self.run, **outcome})
             self._hand_out(copy)
             self._end_kata_if_done()

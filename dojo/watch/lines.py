@@ -27,7 +27,7 @@ class Json:
         """Nothing is said but what concerns the watch itself, once."""
         _say_notice(state)
 
-    def ended(self, _state: State, score: Score, ms: int) -> None:
+    def ended(self, state: State, score: Score, ms: int) -> None:
         """Write the line."""
         run = score.run()
         line = {
@@ -37,6 +37,7 @@ class Json:
             "failed": run.failed,
             "first_red": run.first_red,
             "ms": ms,
+            "first_red_ms": state.red_ms,
         }
         print(json.dumps(line), flush=True)
 

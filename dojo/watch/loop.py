@@ -135,6 +135,7 @@ class Loop:
         before = self.state.scores.get(kata.name)
         self.state.before = before if before is not None and before.ran else None
         self.state.began = time.perf_counter()
+        self.state.red_ms = None
         self.state.score = self.state.scores[kata.name] = Score(kata)
         self.state.score.expected = dict.fromkeys(self.specs.get(kata.name, []))
         self.state.kata = kata
@@ -174,6 +175,8 @@ class Loop:
         score.red.pop(spec, None)
         score.passed.discard(spec)
         if isinstance(failure, dict):
+            if self.state.red_ms is None:
+                self.state.red_ms = self._ms()
             score.red[spec] = Failure.read(failure)
         else:
             score.passed.add(spec)
@@ -186,7 +189,7 @@ class Loop:
             trouble = Failure(name, "the specs can be collected", light="amber", message=why)
             score.red[f"tests/test_{name}.py"] = trouble
         run = score.run()
-        ms = round((time.perf_counter() - self.since) * 1000)
+        ms = self._ms()
         self.state.lights[name] = run.light
         self.state.running = bool(self.left)
         self.state.ms = ms
@@ -196,6 +199,9 @@ class Loop:
             self._begin(self.state.katas[self.left[0]])
             self.since = time.perf_counter()
             self.view.began(self.state)
+
+    def _ms(self) -> int:
+        return round((time.perf_counter() - self.since) * 1000)
 
     def _tell_listeners(self, run: Run) -> None:
         """Call the listeners; what they say goes to the view, and not into the middle of it."""

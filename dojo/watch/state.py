@@ -12,7 +12,7 @@ from dojo.commands.standing import Standing
 from dojo.plugin.failures import Failure
 from dojo.plugin.score import Score
 
-CALM = 0.7  # s for which the details of the last run stay
+CALM = 0.7  # s for which the details of the last run stay at most
 
 
 @dataclass
@@ -20,9 +20,10 @@ class State:
     """The state of a watch.
 
     `score` is that of the last run of `kata`, or of the run that is under way. `ms` is how long the
-    last run took, from the save or the key to its end. `trouble` says why nothing can run. `page`
-    is what the screen shows: the verdict, or something that a key has asked for. `before` is the
-    score of the run before the one that is under way, which began at `began`.
+    last run took, from the save or the key to its end, and `red_ms` to its first red spec.
+    `trouble` says why nothing can run. `page` is what the screen shows: the verdict, or something
+    that a key has asked for. `before` is the score of the run before the one that is under way,
+    which began at `began`.
     """
 
     root: Path
@@ -32,6 +33,7 @@ class State:
     lights: dict[str, str] = field(default_factory=dict)
     running: bool = False
     ms: int | None = None
+    red_ms: int | None = None
     trouble: str = ""
     notice: str = ""
     hints: int = 0
@@ -52,13 +54,21 @@ class State:
         if kata.name != self.kata.name:
             self.hints = 0
         self.kata, self.page = kata, "verdict"
-        self.score, self.ms = self.scores.get(kata.name, Score(kata)), None
+        self.score = self.scores.get(kata.name, Score(kata))
+        self.ms = self.red_ms = None
 
     @property
     def seen(self) -> Score:
-        """The score whose details are seen: at first the one before, so that nothing flickers."""
-        soon = time.perf_counter() - self.began < CALM
-        return self.before if self.running and self.before is not None and soon else self.score
+        """The score whose details are seen: at first the one before, so that nothing flickers.
+
+        That is so until a spec is red again, or the first one that was has passed.
+        """
+        before = self.before
+        if not self.running or before is None:
+            return self.score
+        first = next((spec for spec in before.specs if spec in before.red), None)
+        known = bool(self.score.red) or first in self.score.passed
+        return self.score if known or time.perf_counter() - self.began >= CALM else before
 
     @property
     def first(self) -> Failure | None:

@@ -46,6 +46,7 @@ class Warm:
         self.work = work
         self.items: dict[str, dict[str, pytest.Item]] = {}
         self.problems: dict[str, str] = {}
+        self._last: dict[str, float] = {}
         self._reports: list[pytest.TestReport] = []
         self._late = False
 
@@ -95,6 +96,18 @@ class Warm:
         """What was collected, and what could not be."""
         ready = {name: list(items) for name, items in self.items.items()}
         return {"ready": ready, "problems": self.problems}
+
+    def note(self, outcome: dict[str, Any]) -> None:
+        """Keep how a spec went, for the order of the next run."""
+        at_once = not outcome["passed"] and not outcome["late"]
+        self._last[outcome["spec"]] = float("-inf") if at_once else -outcome["seconds"]
+
+    def order(self, kata: str) -> list[str]:
+        """The specs of a kata: first those that were red, in their order, for whoever mends one.
+
+        Then the longest first, so that no process begins with one when the others are done.
+        """
+        return sorted(self.items.get(kata, {}), key=lambda spec: self._last.get(spec, 0.0))
 
     def run(self, kata: str, spec: str) -> dict[str, Any]:
         """Run a spec in the calling process; its outcome as plain data."""
