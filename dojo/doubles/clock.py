@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import anyio
 
@@ -125,6 +127,7 @@ def frozen_clock() -> Iterator[Clock]:
     # freezegun shows the real time to whatever `threading` called: to each task in a worker thread.
     ignored = [name for name in config.DEFAULT_IGNORE_LIST if name != "threading"]
     configure(default_ignore_list=ignored)
+    _look_at_changed_modules_only()
     freezer = freeze_time(START, real_asyncio=True, ignore=["_pytest"])
     watches = {name: getattr(time, name) for name in STOP_WATCHES if hasattr(time, name)}
     frozen = freezer.start()
@@ -136,6 +139,36 @@ def frozen_clock() -> Iterator[Clock]:
         _clock = None
         freezer.stop()
         _restart(watches)
+
+
+@functools.cache
+def _look_at_changed_modules_only() -> None:
+    """Keep freezegun from reading the names of all modules whenever the time is frozen.
+
+    It does so to find out which of them have changed. That their number has tells as much here, and
+    costs a tenth of the time.
+    """
+    from freezegun import api
+
+    name = "_get_cached_module_attributes"
+    look = vars(api).get(name)
+    if look is not None:
+        setattr(api, name, _remembering(look))
+
+
+def _remembering(look: Callable[[ModuleType], Any]) -> Callable[[ModuleType], Any]:
+    known: WeakKeyDictionary[ModuleType, tuple[int, Any]] = WeakKeyDictionary()
+
+    def remember(module: ModuleType) -> Any:
+        if type(module) is not ModuleType:
+            return look(module)
+        size, found = known.get(module, (-1, None))
+        if size != len(module.__dict__):
+            found = look(module)
+            known[module] = len(module.__dict__), found
+        return found
+
+    return remember
 
 
 def clock_in_force() -> Clock | None:

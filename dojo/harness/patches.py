@@ -29,6 +29,7 @@ from typing import Any, Protocol
 
 import anyio
 import httpcore
+import pydantic.networks
 from starlette.background import BackgroundTask
 
 from dojo.doubles import clock, http, jobs, network
@@ -202,6 +203,13 @@ ALWAYS: tuple[Patch, ...] = (
     ),
     # Not by a handler: a solution that configures logging would take it away.
     Patch(logging.Logger, "callHandlers", logs.call_handlers, "what is logged is noted"),
+    # What a library does again for each spec, and need not.
+    *_existing(
+        pydantic.networks,
+        ("version",),
+        functools.cache,
+        "the version of email-validator is looked for once, and not for each `EmailStr`",
+    ),
 )
 
 

@@ -12,7 +12,6 @@ comes back:
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import json
 import os
@@ -23,7 +22,6 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pydantic.networks
 import pytest
 
 from dojo.catalogue import Kata
@@ -86,7 +84,6 @@ class Warm:
             if KATA in item.stash:
                 self.items.setdefault(item.stash[KATA].name, {})[item.nodeid] = item
         frames.show_from(self.shown_from)
-        _look_up_versions_once()
         gc.collect()
         gc.freeze()
         self.work(self)
@@ -147,16 +144,6 @@ class Warm:
             self.run(kata, item.nodeid)
         finally:
             stash[SOLUTIONS] = own
-
-
-def _look_up_versions_once() -> None:
-    """Keep pydantic from looking through the installed packages for each `EmailStr`.
-
-    It looks for the version of email-validator, a quarter of the time that a solution loads.
-    """
-    look_up = vars(pydantic.networks).get("version")
-    if look_up is not None:
-        vars(pydantic.networks)["version"] = functools.cache(look_up)
 
 
 def run_pytest(root: Path, warm: Warm) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 
 import anyio
 import pytest
@@ -277,3 +278,16 @@ async def test_all_clocks_are_put_on_together(environment, tmp_path_factory):
             ]
 
     assert passed == [3600] * len(before)
+
+
+def test_a_module_that_has_changed_since_the_last_clock_is_frozen_too(monkeypatch):
+    """Modules that have not are not looked at again, which would take long."""
+    module = ModuleType("a_module_of_a_solution")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    with frozen_clock():
+        pass
+    vars(module)["datetime"] = datetime
+
+    with frozen_clock():
+        assert vars(module)["datetime"].now(UTC) == START
+    assert vars(module)["datetime"] is datetime

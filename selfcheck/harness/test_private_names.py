@@ -44,7 +44,12 @@ NAMES = [
     ("ssl", "_create_default_https_context", "process: certificates that a solution trusts"),
     ("logging", "_warnings_showwarning", "process: `logging.captureWarnings`"),
     ("respx.mocks", "HTTPCoreMocker", "http: what replaces the methods of httpcore"),
-    ("pydantic.networks", "version", "watch.warm: it is looked up for each `EmailStr`"),
+    ("pydantic.networks", "version", "patches: it is looked up for each `EmailStr`"),
+    (
+        "freezegun.api",
+        "_get_cached_module_attributes",
+        "clock: it reads the names of all modules whenever the time is frozen",
+    ),
     ("pytest_timeout", "is_debugging", "debugger: whether a debugger traces this thread"),
 ]
 
