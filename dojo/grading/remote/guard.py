@@ -91,17 +91,20 @@ def _line_of(frame: FrameType | None, depth: int) -> int | None:
 class Guard:
     """The audit hook of a solution's process."""
 
-    def __init__(self, teller: Teller, paths: Paths) -> None:
-        self._teller = teller
+    def __init__(self, paths: Paths) -> None:
         self._paths = paths
+        self._installed = False
         self._known: set[str] = set()
         self._busy = threading.local()
 
-    def install(self) -> None:
-        """Begin; an audit hook cannot be removed again."""
-        if self._paths.hidden:
-            _refuse_programs()
-        sys.addaudithook(self._hook)
+    def tell(self, teller: Teller) -> None:
+        """Tell `teller` from now on; an audit hook cannot be removed again."""
+        self._teller = teller
+        if not self._installed:
+            self._installed = True
+            if self._paths.hidden:
+                _refuse_programs()
+            sys.addaudithook(self._hook)
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if (event not in EVENTS and event not in FILES) or getattr(self._busy, "now", False):

@@ -8,13 +8,16 @@ each spec has the same order of things in one process and in two.
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import io
 import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, ExitStack, suppress
 from datetime import datetime
 from operator import attrgetter
@@ -37,27 +40,30 @@ from dojo.grading.remote.telling import (
     telling_client,
 )
 from dojo.grading.remote.wire import GoneError, Wire
-from dojo.harness import frames, time_limit
+from dojo.harness import frames, given, time_limit
 from dojo.harness.client import Client
 from dojo.harness.environment import client_of, environment_in, loaded
 from dojo.harness.exchange import Exchange
-from dojo.harness.given import Given
 from dojo.harness.holds import Hold
 from dojo.harness.lifespan import running
 from dojo.harness.steps import Steps
 
+Wires = tuple[Wire, Wire, Wire]
+
 LONG = 40_000  # a traceback
+LAST = 0.2  # seconds in which threads end that have nothing to do any more
 # Bound here, before it is watched.
 _start = threading.Thread.start
+_join = threading.Thread.join
 
 
 class Host(Commands):
-    """One solution, for one spec.
+    """One solution, for one spec. `clean` says whether the spec has left nothing behind.
 
     A command names a part of the environment, and a method or an attribute of it.
     """
 
-    def __init__(self, kata: Kata, file: Path, wires: tuple[Wire, Wire, Wire]) -> None:
+    def __init__(self, kata: Kata, file: Path, wires: Wires) -> None:
         super().__init__()
         self._kata = kata
         self._file = file
@@ -66,6 +72,8 @@ class Host(Commands):
         self._parts["zone"] = Zone()
         self._modules = ExitStack()
         self._apps = AsyncExitStack()
+        self._started_up = False
+        self.clean = False
 
     async def serve(self, directory: Path, seconds: float) -> None:
         """Do what is asked for, until nobody asks any more."""
@@ -80,11 +88,23 @@ class Host(Commands):
             self._parts |= vars(self._environment) | {"steps": Steps(self._environment)}
             _start(threading.Thread(target=self._take_notices, name="dojo-notices", daemon=True))
             time_limit.watch("the spec", seconds)
-            while True:
-                time_limit.pause()
-                message = self._commands.receive()
-                time_limit.go_on()
-                self._commands.send(await self._reply(**message))
+            try:
+                while True:
+                    time_limit.pause()
+                    message = self._commands.receive()
+                    time_limit.go_on()
+                    self._commands.send(await self._reply(**message))
+            finally:
+                self._undo()
+
+    def _undo(self) -> None:
+        """Leave all blocks, as the fixtures of a spec do that runs in one process with it."""
+        time_limit.stop_watching()
+        while self._entered:
+            self.leave()
+        self._modules.close()
+        given.forget()
+        self.clean = not self._started_up
 
     async def _reply(
         self, on: list[Any], do: str, args: list[Any], options: dict[str, Any]
@@ -125,7 +145,7 @@ class Host(Commands):
     def load(self) -> None:
         """Load the solution."""
         self._module = self._loaded()
-        self._parts["given"] = Given(self._module)
+        self._parts["given"] = given.Given(self._module)
 
     def _loaded(self) -> ModuleType:
         return self._modules.enter_context(loaded(self._kata, self._file))
@@ -151,11 +171,13 @@ class Host(Commands):
         """Start the app up."""
         kind = telling_client(self.teller)
         client = client_of(self._module.app, self._environment, kind)
+        self._started_up = True
         self._clients.append(await self._apps.enter_async_context(client))
 
     async def close_client(self) -> None:
         """Shut the app down."""
         await self._apps.aclose()
+        self._started_up = False
 
     async def restart(self) -> int:
         """Load the solution anew; the number of the client of its app."""
@@ -224,23 +246,58 @@ class _Open(io.BytesIO):
         return 1
 
 
+def wires_of(descriptors: list[int]) -> Wires:
+    """The three wires to the process of the specs."""
+    commands, happenings, notices = (Wire(socket.socket(fileno=n)) for n in descriptors)
+    return commands, happenings, notices
+
+
 def run(
-    kata: Kata, file: Path, directory: Path, wires: tuple[Wire, Wire, Wire], paths: Paths
+    kata: Kata,
+    file: Path,
+    work: tuple[Path, Wires] | None,
+    paths: Paths,
+    following: Callable[[], tuple[Path, Wires] | None],
 ) -> None:
-    """Serve one spec in the calling process; does not return."""
+    """Serve a spec in the calling process, in the folder and over the wires of `work`.
+
+    Where it leaves nothing behind, `following` gives those of another one. Does not return.
+    """
     code = 70
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.stdout, sys.stderr = _Kept(), _Kept()
-        os.chdir(directory)
-        served = Host(kata, file, wires)
-        Guard(served.teller, paths).install()
-        try:
-            asyncio.run(served.serve(directory, time_limit.SECONDS))
-        except GoneError:
-            code = 0
-        except BaseException as error:  # noqa: BLE001
-            # It came out of the event loop, while a command waited for its reply.
-            wires[0].send({"error": error_data(error), "stopped": True})
+        guard = Guard(paths)
+        while work is not None:
+            directory, wires = work
+            code, work = 70, None
+            sys.stdout, sys.stderr = _Kept(), _Kept()
+            os.chdir(directory)
+            host = Host(kata, file, wires)
+            guard.tell(host.teller)
+            try:
+                asyncio.run(host.serve(directory, time_limit.SECONDS))
+            except GoneError:
+                code = 0
+            except BaseException as error:  # noqa: BLE001
+                # It came out of the event loop, while a command waited for its reply.
+                wires[0].send({"error": error_data(error), "stopped": True})
+            for wire in wires:
+                wire.close()
+            if code == 0 and host.clean and _is_alone():
+                del host
+                gc.collect()
+                work = following()
     finally:
         os._exit(code)
+
+
+def _is_alone() -> bool:
+    """Whether no thread and no process is left of what the calling process has started."""
+    end = time.monotonic() + LAST
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            _join(thread, max(0.0, end - time.monotonic()))
+    with suppress(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+        return False
+    return threading.active_count() == 1

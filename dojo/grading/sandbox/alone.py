@@ -27,7 +27,7 @@ from dojo.grading.sandbox.limits import Limits, apply_limits, processes_of
 from dojo.grading.sandbox.policy import survey
 from dojo.grading.sandbox.protocol import Job, JobReport
 from dojo.grading.sandbox.spec_process import run_item, write_report
-from dojo.grading.sandbox.supervisor import environment_of, write_solution
+from dojo.grading.sandbox.starter import environment_of, write_solution
 from dojo.harness import frames, patches
 from dojo.plugin.fixtures import SOLUTIONS
 from dojo.solutions import Solutions
@@ -103,7 +103,7 @@ class Alone:
         os.environ.clear()
         os.environ.update(environment_of(self.folder))
         paths = Paths(self.folder, (*sandbox.shown, *map(Path, ("/dev", "/etc"))), sandbox.hidden)
-        Guard(_Evidence(report), paths).install()
+        Guard(paths).tell(_Evidence(report))
         os.umask(0o077)
         apply_limits(job.limits, processes_of(os.geteuid()) if os.name == "posix" else 0)
         chosen = [

@@ -34,7 +34,7 @@ class JobReport:
     """The report on a job: the outcomes in the order of arrival, and how the job ended.
 
     `heavy` is evidence that asks for a review, `tampered` that the protocol was forged, and
-    `trouble` that the machine failed.
+    `trouble` that the machine failed. `processes` is how many the solution had.
     """
 
     outcomes: list[dict[str, Any]] = field(default_factory=list)
@@ -44,6 +44,7 @@ class JobReport:
     tampered: list[str] = field(default_factory=list)
     ended: str = ""
     trouble: str = ""
+    processes: int = 0
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> JobReport:

@@ -1,10 +1,16 @@
-"""The process of the specs of one job: it runs them, and talks with one host for each."""
+"""The process of the specs of one job: it runs them, and talks with the host of each.
+
+A new process for each spec copies much memory. So the host of a solution whose text is plain goes
+on with some more specs, in an order that nobody can foresee, as long as all is green; a spec that
+is red in a host that has had another one runs again, in a new one, and that counts.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 from dataclasses import asdict
@@ -21,18 +27,23 @@ from dojo.grading.remote.link import Link
 from dojo.grading.remote.wire import Wire
 from dojo.grading.sandbox import namespaces
 from dojo.grading.sandbox.evidence import first_report
+from dojo.grading.sandbox.plain import is_plain
 from dojo.grading.sandbox.protocol import Job, JobReport, receive_message, send_message
 from dojo.grading.sandbox.stopwatch import AT_MOST
 from dojo.harness.holds import clock
 from dojo.plugin.outcome import failure_in, forget_what_was_printed
 
 AGAIN = 2  # specs that run into a limit and are run once more: the machine may have been busy
+KEPT = 10  # specs that one host runs at most
 GRACE = 5.0  # seconds after the time limit of a job
 PATIENCE = 30.0  # seconds without a reply, after which a host is given up
 
 
 class Hosts:
-    """Starts a host for each spec, with the help of the job's supervisor."""
+    """Gives each spec a host, with the help of the job's supervisor.
+
+    `fresh` says whether the host of this spec is a new process.
+    """
 
     def __init__(self, job: Job, control: socket.socket, fixtures: RemoteFixtures) -> None:
         self._job = job
@@ -41,7 +52,10 @@ class Hosts:
         self._folder = Path()
         self._file = Path()
         self._link: Link | None = None
-        self._began = False
+        self.processes = 0
+        self._served = 0
+        self.plain = is_plain(job.source)
+        self.fresh = True
         self.over = ""
         self.trouble = ""
         self._fixtures = fixtures
@@ -67,7 +81,7 @@ class Hosts:
         return self._folder / f"r{self._count}"
 
     def start(self, _kata: Kata, directory: Path) -> Link:
-        """Start a host. Raises `HostEndedError` where there can be none any more."""
+        """Have a host. Raises `HostEndedError` where there can be none any more."""
         pairs = [socket.socketpair() for _ in range(3)]
         try:
             theirs = tuple(their.fileno() for _, their in pairs)
@@ -79,7 +93,9 @@ class Hosts:
             self.trouble, self.over = said.get("trouble", ""), said.get("over", "")
             raise HostEndedError(self.trouble or self.over)
         commands, happenings, notices = (our for our, _ in pairs)
-        self._began = True
+        self.fresh = bool(said["fresh"])
+        self.processes += self.fresh
+        self._served = 1 if self.fresh else self._served + 1
         wires = Wire(commands, PATIENCE), Wire(happenings), Wire(notices, PATIENCE)
         self._link = Link(wires, self._file)
         return self._link
@@ -89,13 +105,14 @@ class Hosts:
         with contextlib.suppress(OSError):
             send_message(self._control, {"loading": now})
 
-    def end(self) -> str:
-        """End the host of a spec; how it has ended by itself, in words."""
+    def end(self, *, passed: bool) -> str:
+        """End the host of a spec, or keep it; how it has ended by itself, in words."""
         if self._link is None:
             return ""
         self._link.close()
         self._link = None
-        said = self._ask({})
+        keep = passed and self.plain and self._served < KEPT
+        said = self._ask({"keep": keep})
         self.over = self.over or said["over"]
         return str(said["ended"])
 
@@ -108,7 +125,9 @@ class Hosts:
         why = "the process that keeps its sandbox has ended"
         # Once the solution has begun, nobody else has had a reason to end it.
         return (
-            {"ended": "", "over": why} if self._began else {"trouble": why, "ended": "", "over": ""}
+            {"ended": "", "over": why}
+            if self.processes
+            else {"trouble": why, "ended": "", "over": ""}
         )
 
 
@@ -119,9 +138,12 @@ def run_specs(
     fixtures: RemoteFixtures,
     reports: list[pytest.TestReport],
 ) -> JobReport:
-    """Run the specs of a job, each with a host of its own."""
+    """Run the specs of a job."""
     report = first_report(job)
     hosts = Hosts(job, control, fixtures)
+    order = list(items)
+    if hosts.plain:
+        random.SystemRandom().shuffle(items)
     hosts.open()
     _give_up_after(AT_MOST * job.limits.seconds + GRACE, hosts)
     if hosts.trouble:
@@ -130,13 +152,18 @@ def run_specs(
     for position, item in enumerate(items):
         following = items[position - 1] if len(items) > 1 else None
         outcome, late = _with_a_host(item, following, reports, hosts, report)
+        if not (outcome["passed"] or hosts.fresh or hosts.trouble or hosts.over):
+            outcome, late = _with_a_host(item, following, reports, hosts, report)
         if late and again and not hosts.over:
             again -= 1
             outcome, _ = _with_a_host(item, following, reports, hosts, report)
         if hosts.trouble or (hosts.over and not outcome["passed"]):
             break
         report.outcomes.append(outcome)
+    position_of = {item.nodeid: position for position, item in enumerate(order)}
+    report.outcomes.sort(key=lambda outcome: position_of[outcome["spec"]])
     report.trouble, report.ended = hosts.trouble, hosts.over
+    report.processes = hosts.processes
     return report
 
 
@@ -162,7 +189,7 @@ def _with_a_host(
     """Run one spec, and end its host; its outcome, and whether it ran into a limit."""
     outcome = run_item(item, following, reports)
     link = item.stash.get(LINK, None)
-    ended = hosts.end()
+    ended = hosts.end(passed=outcome["passed"])
     if link is None:
         return outcome, False
     del item.stash[LINK]
