@@ -150,13 +150,16 @@ def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
 
 
 @contextmanager
-def logging_observed() -> Iterator[Logs]:
-    """Listen to the logger `kata`, and put all loggers back afterwards as they were."""
+def logging_observed(logs: Logs | None = None) -> Iterator[Logs]:
+    """Listen to the logger `kata`, and put all loggers back afterwards as they were.
+
+    `logs` gets the records, in place of the usual ones.
+    """
     global _logs
     before = {name: _state(logger) for name, logger in _loggers().items()}
     disabled = logging.root.manager.disable
     factory, kind = logging.getLogRecordFactory(), logging.getLoggerClass()
-    _logs = logs = Logs()
+    _logs = logs = logs or Logs()
     try:
         yield logs
     finally:

@@ -19,14 +19,14 @@ from pathlib import Path
 
 from dojo import streams
 from dojo.catalogue import read_catalogue
-from dojo.doubles import clock, http, mail
+from dojo.doubles import clock, http, jobs, mail
 from dojo.harness import current, frames, patches
 from dojo.harness.asgi import App, Message, Receive, Scope, Send, record_exchange
 from dojo.harness.current import ExchangeState
 from dojo.harness.environment import loaded
 from dojo.observers import files, images, sql
 from dojo.observers.logs import logging_observed
-from dojo.run.live import LiveTimeline
+from dojo.run.live import LiveTimeline, ShownDisk, ShownLogs
 from dojo.run.settings import Settings, handed_over
 from dojo.run.stand_ins import MAIL, SlowMailServer, StandIns
 from dojo.solutions import SolutionLoadError
@@ -63,14 +63,16 @@ def _observe(settings: Settings, timeline: LiveTimeline) -> None:
     """Make the environment of a spec, in which time passes as it does."""
     directory = Path(settings.directory)
     _until_the_end.enter_context(patches.applied())
-    _until_the_end.enter_context(logging_observed())
+    _until_the_end.enter_context(logging_observed(ShownLogs(timeline)))
     clock.run_in_real_time()
     current.use(timeline)
     sql.use(sql.Database(directory))
-    files.use(files.Disk(directory))
+    files.use(ShownDisk(directory))
     images.use(images.ImageDecoder())
+    jobs.use(jobs.Jobs())
     http.use(StandIns(settings.slow, settings.fail))
-    mail.start(settings.mail_port)
+    if MAIL not in settings.fail:  # nothing listens then, for the consumer of a queue either
+        mail.start(settings.mail_port)
     mail.use(SlowMailServer(settings.slow.get(MAIL, 0.0), fails=MAIL in settings.fail))
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
+import math
 import os
 import queue
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import subprocess
 import sys
@@ -21,12 +24,15 @@ import pytest
 
 from dojo.cli import main as dojo
 from dojo.doubles.http import AWAITED
+from dojo.run import live
+from dojo.run.live import LiveTimeline, ShownLogs
 from dojo.run.stand_ins import StandIns
 from dojo.sockets import LOOPBACK
 from selfcheck.projects import ROOT
 
 PATIENCE = 60.0
-REFERENCE = ROOT / "solutions" / "k02_welcome_email" / "app.py"
+SOLUTIONS = ROOT / "solutions"
+REFERENCE = SOLUTIONS / "k02_welcome_email" / "app.py"
 ADA = {"name": "Ada", "email": "ada@example.com"}
 # Interrupts reach one process on Windows only together with the one that sends them.
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals")
@@ -76,11 +82,15 @@ class Run:
         return match[1]
 
     def post(self, path: str, body: object) -> int:
+        """Send JSON over a real socket; the status of the response."""
+        return self.send("POST", path, json.dumps(body).encode())
+
+    def send(self, method: str, path: str, body: bytes | None = None) -> int:
         """Send a request over a real socket; the status of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             headers = {"content-type": "application/json"}
-            connection.request("POST", path, json.dumps(body).encode(), headers)
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
             response.read()
             return response.status
@@ -172,6 +182,89 @@ def test_a_save_is_loaded_while_a_task_hangs_and_the_folder_can_be_kept(started,
 
     assert run.interrupt() == 0
     assert (run.directory / "shop.db").is_file()
+
+
+@posix
+def test_a_file_is_written_once_and_its_removal_is_shown(started):
+    """It is what k14 is about, and writing it in pieces is one row."""
+    run = Run("k14", "--solutions", SOLUTIONS / "k14_download" / "app.py", "--no-reload")
+    started.append(run)
+
+    assert run.send("GET", "/report") == 200
+    run.until("finished")
+
+    assert run.kinds() == ["request", "write", "response", "remove", "write", "finished"]
+
+
+@posix
+def test_a_job_that_is_queued_is_shown_and_its_consumer_finds_the_mail_server(started):
+    """The consumer is a process of its own, which k18 starts beside the server."""
+    reference = SOLUTIONS / "k18_task_queue" / "app.py"
+    run = Run("k18", "--solutions", reference, "--no-reload")
+    started.append(run)
+
+    assert run.post("/register", ADA) == 200
+    run.until("finished")
+    with smtplib.SMTP(LOOPBACK, int(run.found(r"localhost:(\d+)"))) as server:
+        server.sendmail("noreply@example.com", ["ada@example.com"], "Subject: Welcome!\n\nAda")
+    run.until("to ada@example.com, 'Welcome!'")
+
+    assert run.kinds() == ["request", "commit", "query", "enqueued", "response", "finished"]
+
+
+@posix
+def test_a_mail_server_that_fails_is_there_for_no_other_process_either(started):
+    """Else the consumer of a queue would go on sending."""
+    run = Run("k02", "--solutions", REFERENCE, "--no-reload", "--fail", "mail")
+    started.append(run)
+
+    with pytest.raises(ConnectionRefusedError):
+        smtplib.SMTP(LOOPBACK, int(run.found(r"localhost:(\d+)")))
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(("times", "rows", "said"), [(3, 3, ""), (4, 4, ""), (7, 3, "4 more")])
+def test_of_rows_that_are_alike_the_first_are_shown(times, rows, said, capsys, monkeypatch):
+    """An import of k17 commits thousands of times; what comes between must not be lost."""
+    monkeypatch.setattr(live, "SECONDS", math.inf)
+    timeline = LiveTimeline()
+    for _ in range(times):
+        timeline.record("commit", "inventory")
+    timeline.record("query", "inventory")
+
+    *shown, last = capsys.readouterr().out.splitlines()
+    assert len([line for line in shown if "commit" in line]) == rows
+    assert "".join(line.strip() for line in shown if "commit" not in line).startswith(said)
+    assert "query" in last
+
+
+@pytest.mark.fast
+def test_rows_that_are_left_out_are_counted_while_they_go_on(capsys, monkeypatch):
+    """Else a long import looked as if it had stopped; and no mail is left out."""
+    monkeypatch.setattr(live, "SECONDS", math.inf)
+    timeline = LiveTimeline()
+    for _ in range(5):
+        timeline.record("mail", "to ada@example.com")
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+    for _ in range(6):
+        timeline.record("commit", "inventory")
+    monkeypatch.setattr(live, "SECONDS", 0.0)
+    timeline.record("commit", "inventory")
+    assert capsys.readouterr().out.rstrip().endswith("4 more like these")
+
+
+@pytest.mark.fast
+def test_what_a_solution_adds_to_a_record_is_shown(capsys):
+    """It is what k13 is about; what every record has is not."""
+    logs = ShownLogs(LiveTimeline())
+    record = {"msg": "stored", "levelno": logging.INFO, "levelname": "INFO"}
+
+    logs.note(logging.makeLogRecord({**record, "request_id": "machine-17"}))
+    assert capsys.readouterr().out.split("|")[1].strip() == "request_id: machine-17"
+
+    logs.note(logging.makeLogRecord(record))
+    assert "|" not in capsys.readouterr().out
 
 
 @pytest.mark.fast
