@@ -14,6 +14,10 @@ from dojo.catalogue import CatalogueError, Kata, read_catalogue
 pytestmark = pytest.mark.fast
 ROOT = Path(__file__).parent.parent
 SECTIONS = ["The story", "The contract", "See it for real", "To talk about afterwards", "Read on"]
+FOR_REAL = (
+    "From the root of the repository, once your solution is green, "
+    "and with the virtual environment activated\n(`. .venv/bin/activate`):\n\n    dojo run "
+)
 
 katas = pytest.mark.parametrize(
     "kata", [pytest.param(kata, id=kata.number) for kata in read_catalogue(ROOT).values()]
@@ -43,6 +47,20 @@ def test_each_card_has_the_same_sections(kata: Kata):
     assert card.startswith(f"# {kata.number}: {kata.title}\n")
     assert re.findall(r"^## (.+)$", card, re.MULTILINE) == SECTIONS
     assert f"uvicorn katas.{kata.name}.app:app" in card
+
+
+@katas
+def test_each_card_shows_it_for_real_with_one_command_first(kata: Kata):
+    """`dojo run` brings all that is needed; what it takes without it comes below."""
+    card = kata.card.read_text(encoding="utf-8")
+    section = card.partition("## See it for real\n\n")[2].partition("\n## ")[0]
+    first, heading, without = section.partition("\n### Without `dojo run`\n")
+
+    assert first.startswith(FOR_REAL)
+    assert first.removeprefix(FOR_REAL).split(maxsplit=1)[0] == kata.number
+    assert "\nCtrl+C ends the server, and removes the folder that it ran in.\n" in first
+    assert heading
+    assert f"uvicorn katas.{kata.name}.app:app" in without
 
 
 @katas
