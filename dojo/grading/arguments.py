@@ -85,8 +85,8 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         "--jobs",
         metavar="N",
         type=_positive,
-        default=_processors(),
-        help="katas graded at the same time (default: the number of processors, here %(default)s)",
+        default=_jobs(),
+        help="katas graded at the same time (default: two a processor, here %(default)s)",
     )
     limits = Limits()
     grade.add_argument(
@@ -166,6 +166,8 @@ def _part(text: str) -> tuple[int, int]:
     return int(number), int(count)
 
 
-def _processors() -> int:
+def _jobs() -> int:
+    """Two a processor where the process of the specs and that of the solution wait in turn."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    processors = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return processors * 2 if hasattr(os, "fork") else processors
