@@ -86,7 +86,7 @@ def put(root: Path, lights: Sequence[dict[str, Any]], ended: float) -> None:
     folder = state_folder(root) / OUTBOX
     folder.mkdir(exist_ok=True)
     # Names sort by time, and no two are equal.
-    file = folder / f"{int(ended * 1000):015}-{uuid.uuid4().hex}.json"
+    file = folder / f"{int(ended * 1_000_000):018}-{uuid.uuid4().hex}.json"
     notes.write(file, {"ended": ended, "lights": list(lights)})
 
 
