@@ -51,7 +51,7 @@ from dojo.harness.steps import Steps
 Wires = tuple[Wire, Wire, Wire]
 
 LONG = 40_000  # a traceback
-LAST = 0.2  # seconds in which threads end that have nothing to do any more
+LAST = 0.5  # seconds in which threads end that have nothing to do any more
 # Bound here, before it is watched.
 _start = threading.Thread.start
 _join = threading.Thread.join

@@ -35,6 +35,7 @@ from dojo.plugin.outcome import failure_in, forget_what_was_printed
 
 AGAIN = 2  # specs that run into a limit and are run once more: the machine may have been busy
 KEPT = 10  # specs that one host runs at most
+LOST = 2  # hosts that were to be kept and could not: then no more is
 GRACE = 5.0  # seconds after the time limit of a job
 PATIENCE = 30.0  # seconds without a reply, after which a host is given up
 
@@ -54,6 +55,8 @@ class Hosts:
         self._link: Link | None = None
         self.processes = 0
         self._served = 0
+        self._keep = False
+        self._lost = 0
         self.plain = is_plain(job.source)
         self.fresh = True
         self.over = ""
@@ -95,6 +98,7 @@ class Hosts:
         commands, happenings, notices = (our for our, _ in pairs)
         self.fresh = bool(said["fresh"])
         self.processes += self.fresh
+        self._lost += self.fresh and self._keep
         self._served = 1 if self.fresh else self._served + 1
         wires = Wire(commands, PATIENCE), Wire(happenings), Wire(notices, PATIENCE)
         self._link = Link(wires, self._file)
@@ -111,8 +115,8 @@ class Hosts:
             return ""
         self._link.close()
         self._link = None
-        keep = passed and self.plain and self._served < KEPT
-        said = self._ask({"keep": keep})
+        self._keep = passed and self.plain and self._served < KEPT and self._lost < LOST
+        said = self._ask({"keep": self._keep})
         self.over = self.over or said["over"]
         return str(said["ended"])
 

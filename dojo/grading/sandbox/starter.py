@@ -26,7 +26,7 @@ from dojo.grading.sandbox.protocol import receive_message, send_message
 
 GRACE = 2.0
 READY = b"r"  # what a kept host says when nothing is left of its last spec
-PATIENCE = 0.5  # seconds for it to say so
+PATIENCE = 5.0  # seconds for it to say so, or to end
 
 
 class Starter:
