@@ -54,6 +54,10 @@ class Consumer:
     def _note_error(self, _signal: str, _task: object, error: BaseException) -> None:
         self.errors.append(error)
 
+    def start_again(self) -> None:
+        """Be another process from now on: the solution is loaded anew."""
+        self._module = None
+
     def refuse_jobs(self, error: Exception) -> None:
         """From now on the queue takes no job: to put one into it fails with `error`."""
         self._jobs.refused = error

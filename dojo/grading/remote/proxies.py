@@ -207,6 +207,7 @@ class RemoteConsumer(RemotePart):
     """A consumer of the solution's job queue."""
 
     part = ("consumer",)
+    start_again = asked()
     accept_jobs = asked()
     run = asked_async(int)
     taken_by_others = asked_async(Names)
