@@ -240,12 +240,21 @@ async def test_any_2xx_of_the_warehouse_is_good(client, database, warehouse, sta
     assert database.rows(STATUSES) == DONE, f"(kind, status); the warehouse responded {status}"
 
 
+@pytest.mark.parametrize("table", ["orders", "jobs"])
+async def test_what_a_task_reads_first_may_fail_too(client, database, table):
+    """A guard round each job is not enough where something stands before the first of them."""
+    async with client.responded("POST", "/orders", json=order()) as exchange:
+        database.fail_queries(table)
+
+    check_nothing_escaped(exchange.response)
+
+
 @pytest.mark.parametrize(
     "error",
     [
         pytest.param(HTTPException(409, "out of stock"), id="HTTPException"),
         pytest.param(KeyError("order_id"), id="KeyError"),
-        pytest.param(RuntimeError("the belt is torn"), id="RuntimeError"),
+        pytest.param(RuntimeError("the belt is torn, " * 40), id="RuntimeError"),
     ],
 )
 @pytest.mark.parametrize("kind", ["warehouse", "points"])

@@ -207,6 +207,22 @@ async def test_a_database_in_trouble_leaves_no_summary(kata, client, database, l
     assert timeline.blocked() == [], "a failure must not block the event loop either"
 
 
+async def test_a_query_that_fails_in_the_task_is_logged(kata, client, database, logs, timeline):
+    """Whoever reads the article again reads from a database that can fail."""
+    async with client.responded("POST", "/articles", json=TEA) as exchange:
+        database.fail_queries("articles")
+    database.heal()
+
+    assert exchange.raised is None, (
+        f"no exception may escape the task, and this one did: {exchange.raised!r}"
+    )
+    assert database.rows(SUMMARIES) or logs.failures, (
+        "there is no summary, so the failure must be logged to `kata`, as WARNING or above"
+    )
+    assert kata.engine.pool.checkedout() == 0, "no connection may be out when all has finished"
+    assert timeline.blocked() == [], "a failure must not block the event loop either"
+
+
 async def test_an_article_deleted_meanwhile_gets_no_summary(kata, client, database, service):
     """What was there before the call need not be there after it."""
     async with client.in_flight("POST", "/articles", json=TEA) as exchange:

@@ -54,6 +54,13 @@ async def test_a_request_without_an_id_gets_a_new_one(client, database, hook):
     assert [each[0] for each in database.rows(EVENTS)] == ids, "the ids of the rows"
     assert [call.headers.get("x-request-id") for call in hook.calls] == ids, "those of the calls"
 
+    exchanges = await client.all_responded(
+        client.begin("POST", "/events", content=b"tea", stop_at_response=True) for _ in range(20)
+    )
+    await client.finish(exchanges)
+    together = {exchange.response.field("request_id") for exchange in exchanges}
+    assert len(together) == 20, "how many new ids twenty requests in flight together have"
+
 
 @pytest.mark.parametrize(
     "request_id",
@@ -98,6 +105,9 @@ async def test_any_other_id_counts_as_absent(client, database, hook, request_id)
         f"{request_id!r} is no id, and was taken for one"
     )
     assert all(ids), f"each gets a new id: {ids}"
+    assert [response.headers.get("x-request-id") for response in responses] == ids, (
+        "the header X-Request-ID of each response must be the id in its body, and not what came"
+    )
     assert ids[0] != ids[1], f"each new id must be another one, and they are {ids}"
     assert [call.headers.get("x-request-id") for call in hook.calls] == ids, "the ids of the calls"
 
@@ -119,6 +129,7 @@ async def test_the_event_is_stored_and_then_announced_after_the_response(client,
         pytest.param([b""], id="empty"),
         pytest.param([b"", b""], id="empty in two pieces"),
         pytest.param([bytes(range(256)), b"\xff\xfe\x00"], id="any bytes"),
+        pytest.param(["K\u00e4se, 2 \u20ac".encode()], id="letters of two and three bytes"),
         pytest.param([b"x" * 65_536] * 3, id="large"),
     ],
 )
@@ -131,6 +142,16 @@ async def test_the_row_is_about_the_body_that_was_sent(client, database, pieces)
         f"the row (request_id, size, sha256) of a body that came in {len(pieces)} piece(s). The "
         "endpoint must read the body: in a task it is gone"
     )
+
+
+@pytest.mark.parametrize("body", [b'{"coins": 3}', b"three coins"], ids=["JSON", "no JSON"])
+async def test_the_bytes_count_whatever_they_are_called(client, database, body):
+    """A machine that says `application/json` may send anything."""
+    headers = {"Content-Type": "application/json", "X-Request-ID": "ada-1"}
+    response = await client.post("/events", content=body, headers=headers)
+
+    assert response.status_code == 202, f"the status of {body!r}, sent as application/json"
+    assert database.rows(EVENTS) == [row("ada-1", body)], "the row (request_id, size, sha256)"
 
 
 async def test_the_call_carries_the_id(client, hook):
@@ -226,6 +247,25 @@ async def test_outside_a_request_the_id_is_a_dash(client, logs):
     assert outside == [("before", "-"), ("meanwhile", "-"), ("afterwards", "-")], (
         "(text, request_id) of records that were logged on `kata` outside a request: before one, "
         "while one was in flight, and afterwards"
+    )
+
+
+async def test_outside_a_request_it_is_a_dash_while_tasks_are_at_work(client, database, hook, logs):
+    """What a task puts on the logger for itself is there for everybody."""
+    seen = logs.collect("request_id")
+    async with client.in_flight("POST", "/events", content=b"tea", **named("ada-1")) as exchange:
+        with hook.hold() as slow_call:
+            with database.hold_changes("events") as slow_row:
+                await exchange.until_responded()
+                await slow_row.until_reached()
+                logs.write("meanwhile, in store")
+            await slow_call.until_reached()
+            logs.write("meanwhile, in announce")
+
+    outside = [(record.text, record.value) for record in seen if record.exchange is None]
+    assert outside == [("meanwhile, in store", "-"), ("meanwhile, in announce", "-")], (
+        "(text, request_id) of records that were logged on `kata` outside a request, while `store` "
+        "and `announce` were at work for one"
     )
 
 

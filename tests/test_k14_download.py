@@ -10,7 +10,7 @@ LOG = "downloads.log"
 HALF = "sale,sku,quantity\n" * 1_000
 
 
-REPORT = "sale,sku,quantity\n{number},tea,2\n" + "{number},jam,1\n" * 25_000
+REPORT = "sale,sku,quantity\n{number},th\u00e9,2\n" + "{number},jam,1\n" * 25_000
 
 
 def content(number):
@@ -74,10 +74,11 @@ async def test_the_file_is_sent_in_pieces(client, given):
 
 async def test_write_report_does_not_hold_up_the_event_loop(client, given, disk):
     """It is slow, and everybody else would have to wait for it."""
+    client.add_route("/ping")
     with given.hold("write_report") as slow:
         async with client.in_flight("GET", URL) as first:
             await slow.until_reached()
-            other = await client.begin("GET", "/openapi.json").until_responded()
+            other = await client.begin("GET", "/ping").until_responded()
             early = first.responded
             slow.release()
 
@@ -204,6 +205,20 @@ async def test_a_complete_download_leaves_a_line_after_its_last_byte(client, dis
     assert bytes_logged(disk) == [[len(first.content)], [len(exchange.response.content)]], (
         f"the numbers on the lines of {LOG}, {disk.lines(LOG)}: how many bytes were sent, a line for "
         "each complete download"
+    )
+
+
+async def test_downloads_that_end_together_have_a_line_each(client, disk, given):
+    """A line goes missing where the whole log is read and written anew."""
+    number_reports(given)
+    with disk.hold(LOG), disk.hold(LOG, step=2):
+        exchanges = [client.begin("GET", URL) for _ in range(5)]
+        await client.finish_what_can(exchanges)
+    await client.finish(exchanges)
+
+    sizes = sorted([len(exchange.response.content)] for exchange in exchanges)
+    assert sorted(bytes_logged(disk)) == sizes, (
+        f"the numbers on the lines of {LOG}: five downloads ended together"
     )
 
 

@@ -92,7 +92,7 @@ async def test_as_many_calls_as_allowed_are_under_way(client, database, services
 async def test_a_place_that_becomes_free_is_taken_at_once(client, database, services):
     """In batches, the slowest of three keeps two places empty."""
     subscribe(database, services)
-    async with client.in_flight("POST", "/announcements", json=TEA):
+    async with client.in_flight("POST", "/announcements", json=TEA) as exchange:
         with services.hold_each() as calls:
             await calls.until(LIMIT)
             slowest = calls.urls[0]
@@ -103,7 +103,10 @@ async def test_a_place_that_becomes_free_is_taken_at_once(client, database, serv
                     f"way, where {LIMIT} are allowed and {len(NAMES) - LIMIT - ended + 1} more wait"
                 )
             assert slowest in calls.urls, "the first call is still under way"
+            await client.give_turns()
+            state, _, _ = await state_of(client, number_of(exchange))
 
+    assert state == "sending", "the state that GET says while the last calls are under way"
     assert calls.most == LIMIT, f"how many calls were under way at most; {LIMIT} are allowed"
 
 
@@ -231,7 +234,7 @@ async def test_the_subscribers_are_those_of_the_moment_of_the_request(client, da
 @pytest.mark.parametrize(
     "reply",
     [
-        *(pytest.param(status, id=f"status {status}") for status in (300, 404, 429, 500)),
+        *(pytest.param(status, id=f"status {status}") for status in (300, 404, 429, 500, 520)),
         pytest.param(httpx.Response(307, headers={"location": url("elsewhere")}), id="a redirect"),
         pytest.param(silence, id="no response in time"),
         pytest.param(timeout("connect"), id="no connection in time"),
@@ -265,6 +268,21 @@ async def test_a_call_that_fails_takes_no_other_along(client, database, services
     assert elsewhere.calls == [], "a redirect is not 2xx, and is not followed"
     assert await state_of(client, 1) == ("sent", 6, 1), "what GET says: (state, delivered, failed)"
     assert timeline.blocked() == [], "nothing may block the event loop in a task"
+
+
+async def test_all_are_called_where_each_call_fails(client, database, services):
+    """A machine that is down takes all its apps along, and must not take anybody's place."""
+    told = subscribe(database, services)
+    for service in told.values():
+        service.replies_with(503)
+    await client.post("/announcements", json=TEA)
+
+    assert [len(service.calls) for service in told.values()] == [1] * len(NAMES), (
+        "how often each subscriber was called: every call failed"
+    )
+    assert await state_of(client, 1) == ("sent", 0, len(NAMES)), (
+        "what GET says: (state, delivered, failed)"
+    )
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])

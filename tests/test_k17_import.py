@@ -313,6 +313,7 @@ async def test_the_batch_of_a_bad_line_is_not_committed(client, database, place,
         pytest.param(csv_of([*lines_of(15), "caf\u00e9,1"]).encode("latin-1"), id="Latin-1"),
         pytest.param(b"\xff\xfe" + csv_of(lines_of(15)).encode("utf-16-le"), id="UTF-16"),
         pytest.param(csv_of(lines_of(15)).encode() + b"\xc3,1\n", id="half a character"),
+        pytest.param(csv_of(lines_of(1500)).encode() + b"\xc3,1\n", id="half one, far behind"),
     ],
 )
 async def test_a_file_of_another_kind_is_a_failed_import(client, database, content):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import httpx
@@ -15,7 +16,7 @@ from dojo.doubles.calls import Call
 from dojo.doubles.under_way import CallsUnderWay
 from dojo.harness.current import ExchangeState, current_exchange, current_timeline
 from dojo.harness.frames import places_here
-from dojo.harness.holds import Hold, turns
+from dojo.harness.holds import Hold, turns, until
 from dojo.harness.loop_time import let_time_limits_run_out
 from dojo.harness.timeline import MADE
 
@@ -165,9 +166,12 @@ class Service:
     ) -> httpx.Response:
         if hold is not None:
             await hold.stop_here_async()
+        global _replies
         if would_wait_for_ever(request, reply):
+            await _others_to_end()
             let_time_limits_run_out()
         await turns()
+        _replies += 1
         return self._reply(request, reply)
 
     def _reply(self, request: httpx.Request, reply: Reply) -> httpx.Response:
@@ -183,6 +187,20 @@ class Service:
         if isinstance(error, httpx.RequestError):
             error.request = request
         raise error
+
+
+_replies = 0
+QUIET = 0.1  # seconds without a reply, after which no other call is under way
+
+
+async def _others_to_end() -> None:
+    """Wait until no other call gets its reply any more: its time limit must not run out."""
+
+    def replied_since(known: int) -> bool:
+        return _replies != known
+
+    while await until(partial(replied_since, _replies), QUIET):
+        pass
 
 
 class WaitsForEverError(httpx.ReadTimeout, TimeoutError):

@@ -314,6 +314,9 @@ class Exchange:
             body = self._pieces.popleft()
             return {"type": "http.request", "body": body, "more_body": bool(self._pieces)}
         await self._complete.wait()
+        if not self.gone:
+            # What Starlette has wait for a disconnect must not end the stop at the response.
+            await self._go_on.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:

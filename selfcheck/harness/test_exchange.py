@@ -691,3 +691,19 @@ async def test_a_middleware_that_is_told_by_a_response_is_one(environment, tmp_p
             await client.get("/stream")
 
     assert "write log.txt" in environment.timeline.blocked()
+
+
+async def test_a_stream_with_a_task_stops_at_its_response(environment):
+    """Starlette waits beside a stream for the client to leave, and would end the stop with that."""
+    app = FastAPI()
+    done: list[str] = []
+
+    @app.get("/")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(iter(["a", "b"]), background=BackgroundTask(done.append, "task"))
+
+    async with client_of(app, environment) as client:
+        async with client.responded("GET", "/") as exchange:
+            await client.give_turns()
+            assert (exchange.responded, done) == (True, [])
+        assert done == ["task"]
