@@ -261,7 +261,8 @@ def run(
 ) -> None:
     """Serve a spec in the calling process, in the folder and over the wires of `work`.
 
-    Where it leaves nothing behind, `following` gives those of another one. Does not return.
+    The process is in that folder. Where the spec leaves nothing behind, `following` gives those of
+    another one. Does not return.
     """
     code = 70
     try:
@@ -271,7 +272,6 @@ def run(
             directory, wires = work
             code, work = 70, None
             sys.stdout, sys.stderr = _Kept(), _Kept()
-            os.chdir(directory)
             host = Host(kata, file, wires)
             guard.tell(host.teller)
             try:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from dojo.grading.sandbox.evidence import suspicious
-
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -51,14 +49,17 @@ SPECIAL = _words("""
 
 
 def is_plain(source: str) -> bool:
-    """Whether a solution imports only known modules, and changes nothing that is not its own."""
+    """Whether a solution imports only known modules, and changes nothing that is not its own.
+
+    Where its text is evidence of something (`evidence`), it is not plain either.
+    """
     text = source.encode("utf-8", "surrogateescape")
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     imported = {name for node in ast.walk(tree) for name in _bound(node)}
-    return not any(suspicious(text)) and all(_harmless(node, imported) for node in ast.walk(tree))
+    return all(_harmless(node, imported) for node in ast.walk(tree))
 
 
 def _bound(node: ast.AST) -> Iterator[str]:

@@ -46,7 +46,9 @@ class Hosts:
     `fresh` says whether the host of this spec is a new process.
     """
 
-    def __init__(self, job: Job, control: socket.socket, fixtures: RemoteFixtures) -> None:
+    def __init__(
+        self, job: Job, control: socket.socket, fixtures: RemoteFixtures, *, plain: bool
+    ) -> None:
         self._job = job
         self._control = control
         self._count = 0
@@ -57,7 +59,7 @@ class Hosts:
         self._served = 0
         self._keep = False
         self._lost = 0
-        self.plain = is_plain(job.source)
+        self._plain = plain
         self.fresh = True
         self.over = ""
         self.trouble = ""
@@ -115,7 +117,7 @@ class Hosts:
             return ""
         self._link.close()
         self._link = None
-        self._keep = passed and self.plain and self._served < KEPT and self._lost < LOST
+        self._keep = passed and self._plain and self._served < KEPT and self._lost < LOST
         said = self._ask({"keep": self._keep})
         self.over = self.over or said["over"]
         return str(said["ended"])
@@ -144,9 +146,10 @@ def run_specs(
 ) -> JobReport:
     """Run the specs of a job."""
     report = first_report(job)
-    hosts = Hosts(job, control, fixtures)
-    order = list(items)
-    if hosts.plain:
+    plain = not report.evidence and not report.heavy and is_plain(job.source)
+    hosts = Hosts(job, control, fixtures, plain=plain)
+    places = {item.nodeid: place for place, item in enumerate(items)}
+    if plain:
         random.SystemRandom().shuffle(items)
     hosts.open()
     _give_up_after(AT_MOST * job.limits.seconds + GRACE, hosts)
@@ -164,8 +167,7 @@ def run_specs(
         if hosts.trouble or (hosts.over and not outcome["passed"]):
             break
         report.outcomes.append(outcome)
-    position_of = {item.nodeid: position for position, item in enumerate(order)}
-    report.outcomes.sort(key=lambda outcome: position_of[outcome["spec"]])
+    report.outcomes.sort(key=lambda outcome: places[outcome["spec"]])
     report.trouble, report.ended = hosts.trouble, hosts.over
     report.processes = hosts.processes
     return report

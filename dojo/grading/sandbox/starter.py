@@ -59,12 +59,12 @@ class Starter:
         if self._go_on(name, wires):
             return False
         self.end()
-        self._directory = self._sandbox.make_folder(f"{self._folder.name}/{name}")
+        directory = self._new_directory(name)
         self._line, theirs = socket.socketpair()
         self._child = os.fork()
         if self._child == 0:
             try:
-                self._become_host(self._directory, [*wires, theirs.fileno()])
+                self._become_host(directory, [*wires, theirs.fileno()])
             finally:
                 os._exit(70)
         theirs.close()
@@ -78,13 +78,17 @@ class Starter:
         with contextlib.suppress(OSError):
             self._line.settimeout(PATIENCE)
             if self._line.recv(1) == READY:
-                before = self._directory
-                self._directory = self._sandbox.make_folder(f"{self._folder.name}/{name}")
+                self._new_directory(name)
                 send_message(self._line, {"start": name}, tuple(wires))
-                if before is not None:
-                    remove(before)
                 return True
         return False
+
+    def _new_directory(self, name: str) -> Path:
+        """The folder for the next spec, in place of that of the one before. Raises `OSError`."""
+        if self._directory is not None:
+            remove(self._directory)
+        self._directory = self._sandbox.make_folder(f"{self._folder.name}/{name}")
+        return self._directory
 
     def _become_host(self, directory: Path, wires: list[int]) -> None:
         nowhere = os.open(os.devnull, os.O_RDWR)
@@ -131,6 +135,7 @@ class Starter:
             self._line.close()
         if self._directory is not None:
             remove(self._directory)
+            self._directory = None
         return ended
 
 
