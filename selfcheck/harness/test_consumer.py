@@ -37,7 +37,9 @@ SOLUTION = """
     @asynccontextmanager
     async def lifespan(app):
         if MODE == "a thread":
-            threading.Thread(target=lambda: [queue.dequeue(), time.sleep(0.01)]).start()
+            thread = threading.Thread(target=queue.dequeue)
+            thread.start()
+            thread.join()
         if MODE == "a consumer":
             queue.create_consumer().start()
         yield
