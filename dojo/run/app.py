@@ -87,11 +87,39 @@ class _Recorded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" and self._supervised:
-            await self._app(scope, _until_shutdown(receive), send)
+            await self._start_up(scope, _until_shutdown(receive), send)
         elif scope["type"] != "http" or scope["path"] in SILENT:
             await self._app(scope, receive, send)
         else:
             await self._exchange(scope, receive, send)
+
+    async def _start_up(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the app start up; where it fails, serve the reason until the next save."""
+        failed = False
+
+        async def noting(message: Message) -> None:
+            nonlocal failed
+            failed = failed or message["type"] == "lifespan.startup.failed"
+            if not failed:
+                await send(message)
+
+        why = "the app does not start up"
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            if not failed:
+                raise
+            why += f": {type(error).__name__}, {error}"
+            traceback = frames.traceback_of(error)
+            if traceback is not None:
+                self._timeline.add_traceback(traceback)
+        if failed:
+            print(f"{why}\n  Save it again when it is fixed.", flush=True)
+            self._app = _Broken(why)
+            # A server whose app has not started would end, and let its clients wait.
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = ExchangeState(next(self._numbers))
@@ -108,7 +136,7 @@ class _Recorded:
 
 
 class _Broken:
-    """In place of an app that does not load."""
+    """In place of an app that does not load or start up."""
 
     def __init__(self, why: str) -> None:
         self._why = why
@@ -118,7 +146,7 @@ class _Broken:
             raise NotImplementedError
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
-        await send({"type": "http.response.body", "body": self._why.encode()})
+        await send({"type": "http.response.body", "body": f"{self._why}\n".encode()})
 
 
 def _end_with_the_supervisor(settings: Settings) -> None:

@@ -164,7 +164,7 @@ def test_a_failure_after_the_response_is_shown_with_the_lines_of_the_solution(st
 
 @posix
 def test_a_save_is_loaded_while_a_task_hangs_and_the_folder_can_be_kept(started, tmp_path):
-    """Also a save of something that does not load; the server and the database stay."""
+    """Also one of what does not load or start up; the server and the database stay."""
     file = tmp_path / "k02_welcome_email" / "app.py"
     file.parent.mkdir()
     shutil.copy(REFERENCE, file)
@@ -176,6 +176,9 @@ def test_a_save_is_loaded_while_a_task_hangs_and_the_folder_can_be_kept(started,
     run.until("does not load: SyntaxError")
     assert run.post("/register", ADA) == 503
     text = REFERENCE.read_text(encoding="utf-8")
+    save(file, text.replace("FastAPI()", "FastAPI(lifespan=lambda app: 1 / 0)"))
+    run.until("the app does not start up: ZeroDivisionError, division by zero")
+    assert run.post("/register", ADA) == 503
     save(file, text.replace("/register", "/join"))
     run.until("loaded ")
     assert run.post("/join", ADA) == 409
