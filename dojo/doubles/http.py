@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -317,12 +318,27 @@ class _Mocker(HTTPCoreMocker):
     @classmethod
     def handler(cls, httpx_request: httpx.Request) -> httpx.Response:
         httpx_request.extensions[AWAITED] = False
-        return super().handler(httpx_request)  # type: ignore[no-untyped-call,no-any-return]
+        with _without_a_circle():
+            return super().handler(httpx_request)  # type: ignore[no-untyped-call,no-any-return]
 
     @classmethod
     async def async_handler(cls, httpx_request: httpx.Request) -> httpx.Response:
         httpx_request.extensions[AWAITED] = True
-        return await super().async_handler(httpx_request)  # type: ignore[no-untyped-call,no-any-return]
+        with _without_a_circle():
+            return await super().async_handler(httpx_request)  # type: ignore[no-untyped-call,no-any-return]
+
+
+@contextmanager
+def _without_a_circle() -> Iterator[None]:
+    """Take from an exception the cause that respx gives it, whose own cause it is.
+
+    What shows all causes of an exception, as rich does, would never end.
+    """
+    try:
+        yield
+    except Exception as error:
+        error.__context__ = None
+        raise error from None
 
 
 _services: Services | None = None

@@ -97,7 +97,7 @@ def _connecting(_sock: Any, address: Any) -> None:
 
 def _resolving(host: Any, *_rest: Any) -> None:
     name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-    if _is_the_solutions() and name not in (None, "", *LOCAL):
+    if _is_the_solutions() and name not in (None, "", *LOCAL, socket.gethostname()):
         _refuse(str(name), socket.gaierror)
 
 

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from threading import get_ident
 
 from dojo.harness.current import ExchangeState, current_exchange, in_middleware, in_stream, origin
 from dojo.harness.frames import (
@@ -81,7 +82,7 @@ class Timeline:
     `errors` are the exceptions that did not come out of the app.
     """
 
-    loop_thread: int = field(default_factory=threading.get_ident)
+    loop_thread: int = field(default_factory=get_ident)
     events: list[Event] = field(default_factory=list)
     under_way: int = 0
     in_flight: list[ExchangeState] = field(default_factory=list)
@@ -148,7 +149,7 @@ class Timeline:
 
     def on_loop(self) -> bool:
         """Whether the calling thread is the event loop's."""
-        return threading.get_ident() == self.loop_thread
+        return get_ident() == self.loop_thread
 
     def of(self, selector: str) -> list[str]:
         """The details of all events that `selector` names, in order."""

@@ -56,6 +56,8 @@ FILES = {
     "sqlite3.connect": "opened",
     REFUSED: "tried to write",
 }
+# What every program may write to.
+DEVICES = tuple(map(Path, ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/shm")))
 PAST_THE_ENGINE = (
     "used the database on the event loop's thread, past SQLAlchemy, where no spec sees it"
 )
@@ -159,9 +161,9 @@ class Guard:
         )
         readable = self._paths.readable
         refused = bool(hidden) and (
-            _below(real, hidden) > _below(real, readable) or (writes and whole != os.devnull)
+            _below(real, hidden) > _below(real, readable) or (writes and not _below(whole, DEVICES))
         )
-        if not writes and not refused and _below(whole, readable):
+        if not refused and _below(whole, DEVICES if writes else readable):
             return
         line = _line_of(_getframe(2), FRAMES)
         if line is not None:

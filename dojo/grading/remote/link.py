@@ -71,7 +71,7 @@ class Link:
             if isinstance(reply, dict) and "error" in reply:
                 self.gone = bool(reply.get("stopped"))
                 said = checked(ErrorData, reply["error"])
-                self.late = self.late or said.kind in ("late", "did not end")
+                self.late = self.late or said.kind in ("late", "did not end", "not reached")
                 raise error_of(said, self.file)
             if not isinstance(reply, dict) or "value" not in reply:
                 raise ProtocolError("a reply without a value")

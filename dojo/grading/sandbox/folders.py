@@ -18,6 +18,16 @@ def remove(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def empty(folder: Path) -> None:
+    """Remove all that is in a folder."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                remove(Path(entry.path))
+            else:
+                os.unlink(entry.path)
+
+
 def _flatten(folder: Path) -> None:
     """Lift each folder below `folder` up into it, level by level, until none lies in another."""
     with contextlib.suppress(OSError):

@@ -85,7 +85,7 @@ class MemoryUsage:
     def __init__(self) -> None:
         self._proc = -1
         with contextlib.suppress(OSError):
-            # Open it now: inside the namespaces there is no /proc.
+            # Open it now: inside the namespaces it is another one.
             self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
         self._parent = os.getpid()
         self._page = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -16,7 +17,7 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND = 1, 2, 4, 32, 4096
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MS_REC, MS_PRIVATE = 16384, 1 << 18
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
@@ -30,15 +31,16 @@ def enter_namespaces(
     shown: Iterable[Path],
     hidden: Iterable[Path],
     work: Path,
+    shared: Iterable[Path],
     disk: int,
     account: tuple[str, int],
 ) -> None:
     """Move the calling process into namespaces and a file system of its own.
 
     The new root is a file system in memory of `disk` bytes, mounted at `root`. It holds `shown`,
-    read-only, without `hidden`, and the writable folders `work`, `/tmp` and `/dev/shm`. The only
-    user that it knows is `account`, a name and a number. The process's children are the first in
-    the new process tree.
+    read-only, without `hidden`, the folder `work`, and `shared`, in which every user may write. The
+    only user that it knows is `account`, a name and a number. The process's children are the first
+    in the new process tree.
 
     Raises `OSError`.
     """
@@ -65,15 +67,28 @@ def enter_namespaces(
             _mount("tmpfs", str(target), "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755")
     for device in ("null", "zero", "random", "urandom"):
         _bind(Path("/dev", device), Path(f"{new}/dev/{device}"), devices=True)
+    for stream in ("stdin", "stdout", "stderr"):
+        _bind(Path(os.devnull), Path(f"{new}/dev/{stream}"), devices=True)
+    os.symlink("/proc/self/fd", f"{new}/dev/fd")
+    Path(f"{new}/proc").mkdir()
     Path(f"{new}/etc").mkdir(exist_ok=True)
-    Path(f"{new}/etc/hosts").write_text("127.0.0.1 localhost\n")
+    Path(f"{new}/etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
     _write_account(Path(new, "etc"), *account, home=work)
-    for folder in (f"{new}{work}", f"{new}/tmp", f"{new}/dev/shm"):
-        os.makedirs(folder, exist_ok=True)
-        os.chmod(folder, 0o1777)
+    for folder, mode in ((work, 0o755), *((folder, 0o1777) for folder in shared)):
+        os.makedirs(f"{new}{folder}", exist_ok=True)
+        os.chmod(f"{new}{folder}", mode)
     os.chdir(new)
     _pivot_root()
     os.chdir("/")
+
+
+def show_processes() -> None:
+    """Mount `/proc`, read-only, with the process tree that the calling process is in.
+
+    Some systems permit it to root only: there is none, then.
+    """
+    with contextlib.suppress(OSError):
+        _mount("proc", "/proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
 def join(process: int) -> None:

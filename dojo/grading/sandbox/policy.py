@@ -33,6 +33,7 @@ USERS = 61_184  # the first of a range that no Linux distribution assigns to a l
 THREADS = 16
 NAME = "learner"
 INSIDE = Path("/sandbox")
+SHARED = (Path("/tmp"), Path("/dev/shm"))
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Sandbox:
         if self.namespaces:
             number = _user() if self.user else os.geteuid()
             namespaces.enter_namespaces(
-                self.scratch, self.shown, self.hidden, INSIDE, limits.disk, (NAME, number)
+                self.scratch, self.shown, self.hidden, INSIDE, SHARED, limits.disk, (NAME, number)
             )
         namespaces.die_with_parent(signal.SIGKILL)
 
@@ -260,7 +261,8 @@ def _readable(root: Path) -> tuple[Path, ...]:
         *sys.path,
         *("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/nix/store"),
         *("/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/localtime", "/etc/mime.types"),
-        *("/etc/ld.so.cache", "/etc/alternatives"),
+        *("/etc/ld.so.cache", "/etc/alternatives", "/etc/services", "/etc/protocols"),
+        *("/etc/os-release", "/etc/timezone"),
     ]
     found = {Path(os.path.abspath(p)) for p in paths if p and os.path.exists(p)}
     package = Path(__file__).resolve().parents[2]

@@ -149,8 +149,7 @@ def run_specs(
     plain = not report.evidence and not report.heavy and is_plain(job.source)
     hosts = Hosts(job, control, fixtures, plain=plain)
     places = {item.nodeid: place for place, item in enumerate(items)}
-    if plain:
-        random.SystemRandom().shuffle(items)
+    random.SystemRandom().shuffle(items)
     hosts.open()
     _give_up_after(AT_MOST * job.limits.seconds + GRACE, hosts)
     if hosts.trouble:

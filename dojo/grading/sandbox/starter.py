@@ -19,9 +19,10 @@ from typing import Any
 from dojo.catalogue import Kata
 from dojo.grading.remote import host
 from dojo.grading.remote.guard import Paths
-from dojo.grading.sandbox.folders import remove
+from dojo.grading.sandbox import namespaces
+from dojo.grading.sandbox.folders import empty, remove
 from dojo.grading.sandbox.limits import Limits, MemoryUsage
-from dojo.grading.sandbox.policy import NAME, Sandbox
+from dojo.grading.sandbox.policy import NAME, SHARED, Sandbox
 from dojo.grading.sandbox.protocol import receive_message, send_message
 
 GRACE = 2.0
@@ -40,9 +41,10 @@ class Starter:
         self._folder = folder
         self._sandbox = sandbox
         self._limits = limits
+        processes = "/proc" if sandbox.namespaces else "/proc/self"
         self._paths = Paths(
             folder,
-            (*sandbox.shown, *map(Path, ("/dev", "/etc", "/proc/self", "/sys"))),
+            (*sandbox.shown, *map(Path, ("/dev", "/etc", processes, "/sys"))),
             () if sandbox.namespaces else sandbox.hidden,
         )
         self._child = 0
@@ -136,6 +138,9 @@ class Starter:
         if self._directory is not None:
             remove(self._directory)
             self._directory = None
+        if self._sandbox.namespaces:
+            for folder in SHARED:
+                empty(folder)
         return ended
 
 
@@ -148,6 +153,7 @@ class Init:
         if self._init == 0:
             try:
                 self._ours.close()
+                namespaces.show_processes()
                 _serve(starter, theirs)
             finally:
                 os._exit(0)
