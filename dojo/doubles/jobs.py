@@ -6,9 +6,9 @@ seen and, where a spec wants that, refused.
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from dojo.harness.current import by_the_solution, current_timeline
@@ -34,9 +34,9 @@ def use(jobs: Jobs | None) -> None:
     _jobs = jobs
 
 
-def utcnow() -> datetime:
+def utcnow() -> datetime.datetime:
     """In place of huey's own, which is a method of the class that freezegun takes away."""
-    return datetime.now(UTC).replace(tzinfo=None)
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
 def enqueuing(real: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ import io
 import logging
 import os
 import socket
+import sqlite3
 import ssl
 import tempfile
 import threading
@@ -164,6 +165,10 @@ ALWAYS: tuple[Patch, ...] = (
         ("write", "writev", "pwrite"),
         file_calls.writing,
         "what is written to a descriptor is noted, and can fail",
+    ),
+    *(
+        Patch(place, "connect", connections.connect, "a connection past the engine is observed")
+        for place in (sqlite3, sqlite3.dbapi2)
     ),
     # Time.
     Patch(time, "sleep", clock.time_sleep, "a sleep moves the clock of a spec and takes no time"),

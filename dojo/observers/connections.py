@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from dojo.harness import holds
-from dojo.harness.current import current_exchange, current_timeline
+from dojo.harness.current import by_the_solution, current_exchange, current_timeline
 from dojo.harness.timeline import MADE
-from dojo.observers.sql import Step, current_database
+from dojo.observers.files import current_disk
+from dojo.observers.sql import FILE, Step, current_database
 from dojo.observers.statements import Authorizer, NoValues, statements_of
 
 BUSY = 0.004
+_real_connect = sqlite3.connect
 
 Result = TypeVar("Result")
 
@@ -26,6 +28,20 @@ def about_to_connect(dialect: Any, _record: Any, _args: Any, parameters: dict[st
     """Have an engine make an observed connection; called by SQLAlchemy."""
     if current_timeline() is None or dialect.driver != "pysqlite":
         return
+    _observe(parameters)
+
+
+def connect(database: Any, *args: Any, **options: Any) -> Any:
+    """In place of `sqlite3.connect`: a solution's own connection is observed like its engine's."""
+    disk = current_disk()
+    if disk is not None and disk.name_of(database) == FILE and "factory" not in options:
+        if not args and by_the_solution():
+            _observe(options)
+    return _real_connect(database, *args, **options)
+
+
+def _observe(parameters: dict[str, Any]) -> None:
+    """Have these parameters make an observed connection."""
     own = parameters.get("factory", sqlite3.Connection)
     parameters["factory"] = (
         ObservedConnection
@@ -108,6 +124,7 @@ class ObservedConnection(sqlite3.Connection):
         if step.commits:
             step.written = dict(self._written)
         self._before(step)
+        self._authorizer.expected = True
         try:
             result = self._patiently(execute)
         except BaseException as error:
@@ -117,6 +134,8 @@ class ObservedConnection(sqlite3.Connection):
             if not self.in_transaction:
                 self._ended()
             raise
+        finally:
+            self._authorizer.expected = False
         self._after(step)
         return result
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from dojo.harness.current import current_exchange, current_timeline
 from dojo.observers.sql import Step
 
 
@@ -33,12 +34,21 @@ class Authorizer:
         self.own: Callable[..., int] | None = None
         self.step: Step | None = None
         self.silent = False
+        self.expected = False
 
     def __call__(self, action: int, *args: str | None) -> int:
-        """Note what a statement does that is only looked at; else ask the solution's authorizer."""
+        """Note what a statement does that is only looked at; else ask the solution's authorizer.
+
+        A change that is not `expected` comes from a cursor that nobody observes.
+        """
         if self.step is not None:
             _note(self.step, action, *args)
-        elif self.own is not None and not self.silent:
+            return sqlite3.SQLITE_OK
+        if action in _WRITING and not self.expected:
+            timeline = current_timeline()
+            if timeline is not None and timeline.on_loop() and current_exchange() is not None:
+                timeline.record("statement", f"a change of {args[0]}", blocking=True)
+        if self.own is not None and not self.silent:
             return self.own(action, *args)
         return sqlite3.SQLITE_OK
 

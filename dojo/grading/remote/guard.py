@@ -58,6 +58,7 @@ FILES = {
 }
 # What every program may write to.
 DEVICES = tuple(map(Path, ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/shm")))
+GRADERS = "imports a module of the grader"
 PAST_THE_ENGINE = (
     "used the database on the event loop's thread, past SQLAlchemy, where no spec sees it"
 )
@@ -109,7 +110,7 @@ class Guard:
             sys.addaudithook(self._hook)
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if (event not in EVENTS and event not in FILES) or getattr(self._busy, "now", False):
+        if (event not in EVENTS and event not in FILES and event != "import") or getattr(self._busy, "now", False):
             return
         self._busy.now = True
         try:
@@ -117,6 +118,9 @@ class Guard:
                 self._check_connection(_getframe(1))
             if event in FILES:
                 self._check_path(event, args)
+                return
+            if event == "import":
+                self._check_import(str(args[0]))
                 return
             caller = _getframe(1)
             depth = FRAMES
@@ -142,6 +146,12 @@ class Guard:
         line = _line_of(caller, 1)
         if line is not None and timeline is not None and timeline.under_way and timeline.on_loop():
             self._note(PAST_THE_ENGINE, line, heavy=True)
+
+    def _check_import(self, name: str) -> None:
+        """Note that a module of the grader is looked for."""
+        line = _line_of(_getframe(2), FRAMES) if name.partition(".")[0] == "dojo" else None
+        if line is not None:
+            self._note(f"{GRADERS}: {name}", line, heavy=True)
 
     def _check_path(self, event: str, args: tuple[Any, ...]) -> None:
         path = args[0] if args else None

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Awaitable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -215,7 +215,7 @@ class TellingServices(Services):
             body=request.content,
             awaited=bool(request.extensions.get(AWAITED)),
             limits={str(name): value for name, value in limits.items()},
-            at=datetime.now(UTC).timestamp(),
+            at=time.time(),
             **doing(current_exchange()),
         )
         if not said or "refused" in said:
