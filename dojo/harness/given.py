@@ -6,7 +6,6 @@ is not the name that is changed, but the function's own code.
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Any
 
 from dojo.harness.holds import Hold
 
-_replacements: dict[int, Callable[..., Any]] = {}
-_numbers = itertools.count(1)
+MARK = "what is called"
 
 
 class Given:
@@ -41,19 +39,18 @@ class Given:
 
     def replace(self, name: str, replacement: Callable[..., Any]) -> None:
         """Have each call of a function, from now on, call `replacement` instead."""
-        number = next(_numbers)
-        _replacements[number] = replacement
-        source = (
-            f"def {name}(*args, **options):\n"
-            f"    from {__name__} import called\n"
-            f"    return called({number}, args, options)\n"
-        )
+        lines = (f"call = {MARK!r}", "return call(*args, **options)")
+        source = "\n    ".join([f"def {name}(*args, **options):", *lines])
         made: dict[str, Any] = {}
         exec(compile(source, __file__, "exec"), made)
         function = self._function(name)
-        before = function.__code__
-        function.__code__ = made[name].__code__.replace(
-            co_filename=before.co_filename, co_firstlineno=before.co_firstlineno
+        before, code = function.__code__, made[name].__code__
+        # A constant of the code: no name leads there that a solution could have changed.
+        constants = tuple(replacement if value == MARK else value for value in code.co_consts)
+        function.__code__ = code.replace(
+            co_filename=before.co_filename,
+            co_firstlineno=before.co_firstlineno,
+            co_consts=constants,
         )
         # What was left out is for `replacement` to fill in.
         function.__defaults__ = function.__kwdefaults__ = None
@@ -103,13 +100,3 @@ class Given:
                 f"the stub gives the function `{name}`, and the solution has none: put it back"
             )
         return function
-
-
-def forget() -> None:
-    """Forget what takes the place of functions, at the end of a spec."""
-    _replacements.clear()
-
-
-def called(number: int, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """Call what takes the place of a function."""
-    return _replacements[number](*args, **options)

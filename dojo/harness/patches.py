@@ -162,7 +162,7 @@ ALWAYS: tuple[Patch, ...] = (
     ),
     *_existing(
         os,
-        ("write", "writev", "pwrite"),
+        ("write", "writev", "pwrite", "pwritev", "sendfile"),
         file_calls.writing,
         "what is written to a descriptor is noted, and can fail",
     ),
@@ -316,7 +316,7 @@ def apply_all() -> None:
 
 def _apply(changes: Iterable[Change]) -> None:
     tempfile.gettempdir()  # it tries out where it can write, which no spec must see
-    audit.listen({**file_events.EVENTS, **network.EVENTS})
+    audit.listen({**file_events.EVENTS, **network.EVENTS, "mmap.__new__": file_calls.mapping})
     for change in changes:
         if id(change) not in _applied:
             change.apply()

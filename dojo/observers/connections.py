@@ -34,9 +34,9 @@ def about_to_connect(dialect: Any, _record: Any, _args: Any, parameters: dict[st
 def connect(database: Any, *args: Any, **options: Any) -> Any:
     """In place of `sqlite3.connect`: a solution's own connection is observed like its engine's."""
     disk = current_disk()
-    if disk is not None and disk.name_of(database) == FILE and "factory" not in options:
-        if not args and by_the_solution():
-            _observe(options)
+    is_its_own = disk is not None and disk.name_of(database) == FILE and by_the_solution()
+    if is_its_own and not args and "factory" not in options:
+        _observe(options)
     return _real_connect(database, *args, **options)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import mmap
 import os
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ _real_open = io.open
 _real_text_encoding = io.text_encoding
 _real_fstat = os.fstat
 _real_open_descriptor = os.open
-_descriptors: dict[int, tuple[str, int, int]] = {}
+_names: dict[tuple[int, int], str] = {}  # by device and number of the file
 
 
 def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
@@ -32,21 +33,21 @@ def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | N
     if disk is not None and flags & (os.O_WRONLY | os.O_RDWR):
         name = disk.name_of(path)
         if name is not None and dir_fd is None:
-            found = _real_fstat(descriptor)
-            _descriptors[descriptor] = (name, found.st_dev, found.st_ino)
+            _names[_number_of(descriptor)] = name
     return descriptor
 
 
+def _number_of(descriptor: int) -> tuple[int, int]:
+    found = _real_fstat(descriptor)
+    return found.st_dev, found.st_ino
+
+
 def _name_of_descriptor(descriptor: object) -> str | None:
-    """The name that `os.open` has opened a descriptor with, unless it is another file by now."""
-    if not isinstance(descriptor, int) or descriptor not in _descriptors:
-        return None
-    name, device, node = _descriptors[descriptor]
+    """The name that a file was opened by for writing, whatever descriptor of it this is."""
     try:
-        found = _real_fstat(descriptor)
-    except OSError:
+        return _names.get(_number_of(descriptor)) if isinstance(descriptor, int) else None
+    except (OSError, OverflowError):
         return None
-    return name if (found.st_dev, found.st_ino) == (device, node) else None
 
 
 def looking(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,6 +78,13 @@ def writing(real: Callable[..., Any]) -> Callable[..., Any]:
         return real(descriptor, *args)
 
     return write
+
+
+def mapping(descriptor: int, _length: int, access: int, _offset: int) -> None:
+    """Called when a file is mapped into memory, in which it can be written to unseen."""
+    name, disk = _name_of_descriptor(descriptor), current_disk()
+    if name is not None and disk is not None and access != mmap.ACCESS_READ:
+        disk.used("write", name)
 
 
 def _is_asked_by_others() -> bool:
@@ -137,7 +145,8 @@ def open_noted(
         return _real_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
     # The layers are the ones that `open` itself would build.
     raw = _NotedFile(file, mode.replace("b", "").replace("t", ""), closefd, opener)
-    raw.dojo_name = _name_of_descriptor(raw.fileno()) or name
+    raw.dojo_name = (opener is not None and _name_of_descriptor(raw.fileno())) or name
+    _names[_number_of(raw.fileno())] = raw.dojo_name
     if buffering == 0:
         return raw
     size = buffering if buffering > 1 else BUFFER_SIZE

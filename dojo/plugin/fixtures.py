@@ -15,7 +15,6 @@ from dojo.doubles import mail
 from dojo.doubles.clock import Clock, Zone, frozen_clock
 from dojo.doubles.http import Services
 from dojo.doubles.mail import MailServer
-from dojo.harness import given as given_functions
 from dojo.harness.client import Client
 from dojo.harness.consumer import Consumer
 from dojo.harness.environment import Environment, client_of, environment_in, loaded
@@ -104,10 +103,9 @@ def consumer(request: pytest.FixtureRequest, environment: Environment) -> Iterat
 
 
 @pytest.fixture
-def given(kata: ModuleType) -> Iterator[Given]:
+def given(kata: ModuleType) -> Given:
     """The functions that the stub gives."""
-    yield Given(kata)
-    given_functions.forget()
+    return Given(kata)
 
 
 @pytest.fixture

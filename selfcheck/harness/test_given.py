@@ -50,8 +50,7 @@ def test_what_it_raises_comes_out(module):
 
     with pytest.raises(ValueError, match="no") as raised:
         module.partial()
-    assert [frame.name for frame in raised.traceback][-2:] == ["called", "fail"]
-    assert "write" in [frame.name for frame in raised.traceback]
+    assert [frame.name for frame in raised.traceback][-2:] == ["write", "fail"]
 
 
 async def test_a_function_is_held_and_then_does_its_work(module):

@@ -110,7 +110,9 @@ class Guard:
             sys.addaudithook(self._hook)
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if (event not in EVENTS and event not in FILES and event != "import") or getattr(self._busy, "now", False):
+        if (event not in EVENTS and event not in FILES and event != "import") or getattr(
+            self._busy, "now", False
+        ):
             return
         self._busy.now = True
         try:

@@ -103,7 +103,6 @@ class Host(Commands):
         while self._entered:
             self.leave()
         self._modules.close()
-        given.forget()
         self.clean = not self._started_up
 
     async def _reply(

@@ -30,7 +30,11 @@ NAMES = {
     "addaudithook": "an audit hook",
 }
 LIGHT = ("ctypes", "gc", "pluggy", "pytest", "_pytest", "solutions", "tests")
-HEAVY = ("dojo",)
+# The second line is what Python has below its modules, where nothing is seen.
+HEAVY = (
+    "dojo",
+    *("posix", "_io", "_socket", "_sqlite3"),
+)
 # Ways to code that is not the solution's own, which no honest one has been seen to go.
 REACHES = (
     *("__globals__", "__subclasses__", "cell_contents"),
