@@ -147,6 +147,21 @@ async def test_a_service_fails_in_each_of_the_ways_of_httpx(
 
 
 @CALLS
+async def test_an_error_is_not_the_cause_of_its_cause(environment, service, task):
+    """What shows all causes, as rich does, would never end."""
+    service.replies_with(unreachable)
+
+    exchange = await run_tasks(environment, task)
+
+    causes, error = [], exchange.raised
+    while error is not None and error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__
+    assert error is None
+    assert isinstance(causes[0], httpx.ConnectError)
+
+
+@CALLS
 async def test_a_body_that_breaks_off_breaks_off_each_time(environment, service, task):
     """The last reply is repeated, and a stream is read only once."""
     service.replies_with(broken_body(503))

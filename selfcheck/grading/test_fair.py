@@ -15,7 +15,7 @@ from dojo.grading.sandbox.limits import Limits
 from dojo.grading.sandbox.protocol import Job
 from dojo.grading.verdict import verdict
 from dojo.grading.worker_pool import WorkerPool
-from selfcheck.projects import KATA, ROOT, changed
+from selfcheck.projects import KATA, RIGHT, ROOT, changed
 
 KATAS = read_catalogue(ROOT)
 AT_IMPORT = "app = FastAPI()\n"
@@ -34,8 +34,16 @@ HABITS = {
     "lock": "import multiprocessing\nLOCK = multiprocessing.Lock()",
     "faults": "import faulthandler\nfaulthandler.enable()",
     "streams": "import sys\nassert sys.stdin and sys.stdout.fileno() and sys.stderr.encoding",
+    "devices": "import logging\nlogging.FileHandler('/dev/stdout')\nopen('/dev/stderr', 'a')",
+    "address": "import socket\nsocket.gethostbyname(socket.gethostname())",
+    "value": "import multiprocessing\nVALUE = multiprocessing.Value('i', 0)",
     "bytes": "import sys\nsys.stdout.buffer.write(b'\\xff\\xfe')",
 }
+PROCESS = """\
+import os
+assert os.listdir("/proc/self/fd") and open("/proc/self/status").read()
+assert not os.access("/proc/self/comm", os.W_OK) and open("/proc/meminfo").read()
+"""
 BY_NAME = (
     '@app.post("/send-notification")\n',
     'import os\nNAME = os.environ.get("PYTEST_CURRENT_TEST", "")\nassert not NAME\n\n'
@@ -55,6 +63,23 @@ def test_a_habit_of_honest_programs_costs_nothing(worker_pool, lines):
 
     failed = [spec.message for spec in result.specs if not spec.passed]
     assert (result.state, failed) == (State.GRADED, []), result.evidence
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="others may not mount it")
+def test_a_process_can_look_at_itself(worker_pool):
+    """Some libraries do, to say how much memory there is."""
+    result = graded(worker_pool, changed(AT_IMPORT, f"{AT_IMPORT}{PROCESS}"))
+
+    assert (result.score, result.evidence) == (10, []), result.specs[0].message
+
+
+def test_the_order_of_specs_is_drawn_by_lot(worker_pool):
+    """The numbers of processes count them, for example."""
+    lines = "import os, sys\nraise SystemError(f'number {os.getpid():06}')\n"
+    messages = [spec.message for spec in graded(worker_pool, f"{RIGHT}{lines}").specs]
+
+    assert all("number" in message for message in messages)
+    assert messages != sorted(messages)
 
 
 def test_the_name_of_a_spec_says_nothing_and_to_ask_for_it_is_for_review(worker_pool):

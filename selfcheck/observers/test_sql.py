@@ -504,3 +504,28 @@ def test_a_change_that_is_not_committed_locks_the_database(environment, engine):
         connection.commit()
 
     assert [before, during, environment.database.is_locked()] == [False, True, False]
+
+
+async def test_a_connection_past_the_engine_is_seen(environment, engine):
+    """One that the solution makes, and a cursor that knows nothing of the dojo."""
+    driver = engine.raw_connection().driver_connection
+    made = []
+
+    def on_a_thread() -> None:
+        made.append(sqlite3.connect("shop.db", isolation_level=None, check_same_thread=False))
+        made[0].execute("INSERT INTO users VALUES ('ada')")
+
+    async def on_the_loop() -> None:
+        made[0].execute("INSERT INTO users VALUES ('grace')")
+        sqlite3.Cursor(driver).execute("INSERT INTO orders VALUES ('tea')")
+        sqlite3.Connection.commit(driver)
+        made[0].close()
+
+    await run_tasks(environment, on_a_thread, on_the_loop)
+
+    assert environment.timeline.of("commit") == ["users", "users"]
+    assert environment.timeline.blocked() == [
+        "statement INSERT INTO users VALUES ('grace')",
+        "commit users",
+        "statement a change of orders",
+    ]

@@ -65,6 +65,8 @@ def suspicious(source: bytes) -> tuple[list[str], list[str]]:
         elif isinstance(node, ast.Constant) and id(node) not in texts:
             if SPEC_NAME in str(node.value):
                 heavy[f"app.py:{line} asks for the name of the spec ({SPEC_NAME})"] = None
+            if node.value in REACHES:
+                heavy[f"app.py:{line} names {node.value}: {NAMES[node.value]}"] = None
             if isinstance(node.value, str) and node.value.startswith("dojo."):
                 heavy[f"app.py:{line} names a module of the grader: {node.value}"[:200]] = None
         for name in names:

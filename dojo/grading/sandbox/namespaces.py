@@ -71,6 +71,10 @@ def enter_namespaces(
         _bind(Path(os.devnull), Path(f"{new}/dev/{stream}"), devices=True)
     os.symlink("/proc/self/fd", f"{new}/dev/fd")
     Path(f"{new}/proc").mkdir()
+    if user != 0:
+        # Who is not root may mount `/proc` only where there is one.
+        with contextlib.suppress(OSError):
+            _mount("/proc", f"{new}/proc", None, MS_BIND)
     Path(f"{new}/etc").mkdir(exist_ok=True)
     Path(f"{new}/etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
     _write_account(Path(new, "etc"), *account, home=work)
@@ -87,8 +91,11 @@ def show_processes() -> None:
 
     Some systems permit it to root only: there is none, then.
     """
-    with contextlib.suppress(OSError):
+    try:
         _mount("proc", "/proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    except OSError:
+        with contextlib.suppress(OSError):
+            _call("umount2", b"/proc", MNT_DETACH)
 
 
 def join(process: int) -> None:

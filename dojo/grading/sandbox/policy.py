@@ -267,5 +267,12 @@ def _readable(root: Path) -> tuple[Path, ...]:
     found = {Path(os.path.abspath(p)) for p in paths if p and os.path.exists(p)}
     package = Path(__file__).resolve().parents[2]
     found |= {path.resolve() for path in found} | {package}
-    found -= {Path("/"), Path.home(), Path.cwd(), root, package.parent, package.parent.resolve()}
+    found -= {
+        Path("/"),
+        Path(os.path.expanduser("~")),
+        Path.cwd(),
+        root,
+        package.parent,
+        package.parent.resolve(),
+    }
     return tuple(sorted(p for p in found if not any(q in p.parents for q in found - {root})))
