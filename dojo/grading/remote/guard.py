@@ -56,7 +56,7 @@ FILES = {
     "sqlite3.connect": "opened",
     REFUSED: "tried to write",
 }
-# What every program may write to; the last is memory of `multiprocessing`, and has no name for long.
+# What every program may write to; the last is memory of `multiprocessing`, nameless at once.
 DEVICES = ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/shm/pym-")
 GRADERS = "imports a module of the grader"
 PAST_THE_ENGINE = (
