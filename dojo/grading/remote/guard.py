@@ -145,7 +145,7 @@ class Guard:
     def _check_connection(self, caller: FrameType) -> None:
         """Note a connection that the solution itself makes where it keeps the loop busy."""
         timeline = current_timeline()
-        line = _line_of(caller, 2)  # there may be a replacement of `connect` between
+        line = _line_of(caller, 3)  # the observer's own frames may be between
         if line is not None and timeline is not None and timeline.under_way and timeline.on_loop():
             self._note(PAST_THE_ENGINE, line, heavy=True)
 
