@@ -34,6 +34,8 @@ def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | N
         name = disk.name_of(path)
         if name is not None and dir_fd is None:
             _names[_number_of(descriptor)] = name
+        else:  # the number may be that of a file that was removed
+            _names.pop(_number_of(descriptor), None)
     return descriptor
 
 
