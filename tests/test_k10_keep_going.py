@@ -254,7 +254,8 @@ async def test_what_a_task_reads_first_may_fail_too(client, database, table):
     [
         pytest.param(HTTPException(409, "out of stock"), id="HTTPException"),
         pytest.param(KeyError("order_id"), id="KeyError"),
-        pytest.param(RuntimeError("the belt is torn, " * 40), id="RuntimeError"),
+        pytest.param(RuntimeError("the belt is torn,\n" * 40), id="RuntimeError"),
+        pytest.param(ValueError(), id="no text"),
     ],
 )
 @pytest.mark.parametrize("kind", ["warehouse", "points"])
@@ -262,6 +263,7 @@ async def test_any_exception_of_a_job_stays_with_it(
     client, database, mail_server, warehouse, logs, kind, error
 ):
     """In a task, nobody turns an HTTPException into a response."""
+    await client.post("/orders", json=order("grace"))
     if kind == "warehouse":
         warehouse.replies_with(error)
     else:
@@ -270,15 +272,21 @@ async def test_any_exception_of_a_job_stays_with_it(
     response = await client.post("/orders", json=order())
 
     check_nothing_escaped(response)
-    assert database.rows(STATUSES) == but(kind), f"(kind, status): {kind} raised {error!r}"
-    assert dict(database.rows(ERRORS)) == {
-        each: str(error) if each == kind else None for each in KINDS
-    }, f"the errors by kind: str(exception) of the job that raised {error!r}, and null"
+    assert database.rows(STATUSES) == DONE + but(kind), (
+        f"(kind, status) of an order where all went well, and of the next one, whose {kind} raised "
+        f"{error!r}"
+    )
+    errors = dict(database.rows(ERRORS)[3:])
+    if str(error) or errors[kind] is None:
+        assert errors == {each: str(error) if each == kind else None for each in KINDS}, (
+            f"the errors by kind: str(exception) of the job that raised {error!r} (any text will do "
+            "where that is empty, but null is no text), and null for the others"
+        )
     expected = [("ada@example.com", 12)] if kind == "warehouse" else []
     assert (len(mail_server.mails), len(warehouse.calls), database.rows(POINTS)) == (
-        1,
-        1,
-        expected,
+        2,
+        2,
+        [*expected, ("grace@example.com", 12)],
     ), "each job is tried once, and what did not fail is done: (mails, calls, points)"
     assert any(type(error).__name__ in text for text in logs.tracebacks), (
         "the failure must be logged at ERROR, with its traceback: `log.exception` does both; "
@@ -311,17 +319,23 @@ async def test_the_status_of_a_job_is_committed_before_the_next_one_starts(
     async with client.in_flight("POST", "/orders", json=order()):
         with warehouse.hold() as slow_call:
             await slow_call.until_reached()
-            at_the_call = database.rows(STATUSES)[:1]
+            at_the_call = database.rows(STATUSES)
             with database.hold_changes("points") as slow_points:
                 slow_call.release()
                 await slow_points.until_reached()
-                at_the_points = database.rows(STATUSES)[:2]
+                at_the_points = database.rows(STATUSES)
 
-    assert at_the_call == [("receipt", "failed")], (
+    assert at_the_call[:1] == [("receipt", "failed")], (
         "(kind, status) while the warehouse is called: the mail had failed by then"
     )
-    assert at_the_points == [("receipt", "failed"), ("warehouse", "done")], (
+    assert at_the_points[:2] == [("receipt", "failed"), ("warehouse", "done")], (
         "(kind, status) just before the points are written: the call had succeeded by then"
+    )
+    assert not {("warehouse", "done"), ("points", "done")}.intersection(
+        [*at_the_call[1:], *at_the_points[2:]]
+    ), (
+        "a job is `done` when it has succeeded, and not while it runs: (kind, status) while the "
+        f"warehouse was called: {at_the_call}, and just before the points were written: {at_the_points}"
     )
 
 
@@ -351,27 +365,31 @@ async def test_a_status_that_cannot_be_stored_stops_no_job(
         database.fail_changes("jobs")
 
     check_nothing_escaped(exchange.response)
-    assert (len(mail_server.mails), len(warehouse.calls), database.rows(POINTS)) == (
-        1,
-        1,
-        [("ada@example.com", 12)],
-    ), "(mails, calls, points) where no status could be stored: each job is done, once"
+    assert (len(mail_server.mails), len(warehouse.calls)) == (1, 1), (
+        "(mails, calls) where no status could be stored: each job is done, once"
+    )
+    assert database.rows(POINTS) in ([("ada@example.com", 12)], []), (
+        "the points where no status could be stored: added once, or not at all by who commits them "
+        "together with their status"
+    )
     assert logs.failures, "a status that cannot be stored must be logged, as WARNING or above"
 
 
-async def test_a_status_lost_leaves_the_others(client, database):
+async def test_a_status_lost_leaves_the_others(client, database, warehouse):
     """The trouble of a moment is no reason to forget what comes after it."""
     async with client.responded("POST", "/orders", json=order()) as exchange:
         database.fail_changes("jobs")
-        with database.hold_changes("points") as points:
+        with warehouse.hold() as call:
             exchange.release()
-            await points.until_reached()
+            await call.until_reached()
             database.heal()
 
     check_nothing_escaped(exchange.response)
-    assert database.rows(STATUSES)[2:] == [("points", "done")], (
-        "(kind, status) of the last job: the statuses before it could not be stored, its own could"
+    assert database.rows(STATUSES)[1:] == DONE[1:], (
+        "(kind, status) of the second and the third job: only the status of the first one could not be "
+        "stored"
     )
+    assert database.rows(POINTS) == [("ada@example.com", 12)], "the points, whose status was stored"
 
 
 async def test_two_orders_of_one_customer_both_bring_their_points(client, database):
@@ -415,6 +433,7 @@ async def test_orders_in_flight_do_not_mix(client, database, mail_server, wareho
     assert database.rows(POINTS) == [
         (f"{name}@example.com", n) for n, name in enumerate(names, 1)
     ], "each customer gets the points of their own order"
+    assert database.rows(STATUSES) == DONE * 3, "(kind, status): each order has jobs of its own"
 
 
 async def test_other_requests_are_answered_while_the_jobs_run(
