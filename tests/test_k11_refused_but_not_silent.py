@@ -1,5 +1,8 @@
 """A coupon is redeemed or refused: what must be done all the same when a request is refused."""
 
+import sqlite3
+from datetime import datetime, timezone
+
 import pytest
 
 ATTEMPTS = "attempts.log"
@@ -7,7 +10,8 @@ SUSPICIOUS = "suspicious.log"
 NOW = "2026-01-15T12:00:00+00:00"
 
 # The coupons of the shop, and when they expire. It is NOW.
-COUPONS = {"TEA10": "2026-12-31T23:59:59+00:00", "OLD5": "2025-12-31T23:59:59+00:00"}
+EXPIRY = datetime(2026, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
+COUPONS = {"TEA10": EXPIRY.isoformat(), "OLD5": "2025-12-31T23:59:59+00:00"}
 
 # A code, and the status and the body of the response to it.
 OUTCOMES = [
@@ -64,10 +68,10 @@ async def test_the_attempt_is_noted_after_every_response(
 )
 async def test_the_customer_gets_one_mail(client, mail_server, code, mail):
     """The mail says what became of the coupon, in case the page was closed."""
-    await client.post("/redeem", json=asked(code))
+    await client.post("/redeem", json=asked(code, "Ada.Lovelace"))
 
     assert [(m.from_, m.to, m.subject) for m in mail_server.mails] == [
-        ("noreply@example.com", "ada@example.com", mail[0])
+        ("noreply@example.com", "Ada.Lovelace@example.com", mail[0])
     ], f"the mails that were sent for the code {code}: (From, To, Subject)"
     if mail[1] is not None:
         assert mail_server.mails[0].body == mail[1], "the body of this mail must be the code"
@@ -109,13 +113,14 @@ async def test_a_known_code_is_not_suspicious(client, disk):
 
 async def test_each_attempt_is_noted_once(client, disk):
     """Who counts the attempts wants each of them once, in whatever order they went."""
-    codes = ["NONE", "TEA10", "OLD5", "NONE", "TEA10", "tea10"]
+    codes = ["NONE", "TEA10", "OLD5", "NONE", "TEA10", "tea10", " TEA10", "TEA" * 100]
     for code in codes:
         await client.post("/redeem", json=asked(code))
 
     assert disk.lines(ATTEMPTS) == [f"tried {code}" for code in codes], f"the lines of {ATTEMPTS}"
-    assert disk.lines(SUSPICIOUS) == ["unknown NONE", "unknown NONE", "unknown tea10"], (
-        f"the lines of {SUSPICIOUS}: `tea10` is another code than `TEA10`"
+    assert disk.lines(SUSPICIOUS) == [f"unknown {code}" for code in codes if code not in COUPONS], (
+        f"the lines of {SUSPICIOUS}: `tea10` and ` TEA10` are other codes than `TEA10`, and the last one "
+        "is a long one"
     )
 
 
@@ -144,6 +149,7 @@ async def test_a_coupon_is_not_spent(client, database, mail_server):
         pytest.param("2026-01-15T07:00:00-05:00", 200, id="now in Lima"),
         pytest.param("2026-01-15T06:59:59-05:00", 410, id="a second ago in Lima"),
         pytest.param("2026-01-15T17:30:00+05:30", 200, id="now in Delhi"),
+        pytest.param("2026-01-15T11:59:59.999000+00:00", 410, id="a millisecond ago"),
     ],
 )
 async def test_a_coupon_is_good_until_and_including_its_moment(
@@ -161,22 +167,40 @@ async def test_a_coupon_is_good_until_and_including_its_moment(
     )
 
 
-async def test_a_coupon_expires_while_the_server_runs(client, clock):
-    """The time is asked for when it is needed."""
-    before = await client.post("/redeem", json=asked())
-    clock.let_pass(366 * 24 * 3600)
-    after = await client.post("/redeem", json=asked())
+async def test_the_table_is_asked_each_time(client, database):
+    """The shop adds coupons, and changes them, while the server runs."""
+    statuses = [(await client.post("/redeem", json=asked("NEW"))).status_code]
+    for expires_at in (COUPONS["TEA10"], COUPONS["OLD5"]):
+        database.delete("coupons")
+        database.insert("coupons", {"code": "NEW", "expires_at": expires_at})
+        statuses.append((await client.post("/redeem", json=asked("NEW"))).status_code)
 
-    assert (before.status_code, after.status_code) == (200, 410), (
-        "the statuses today, and a year later, when the coupon has expired"
+    assert statuses == [404, 200, 410], (
+        "the statuses for a code that is in no row, then in one, and then in one that has expired"
     )
 
 
-async def test_an_endpoint_that_crashes_leaves_its_attempt(client, database, disk):
+async def test_a_coupon_expires_while_the_server_runs(client, clock):
+    """The time is asked for when it is needed."""
+    before = await client.post("/redeem", json=asked())
+    clock.let_pass((EXPIRY - clock.now).total_seconds())
+    last = await client.post("/redeem", json=asked())
+    clock.let_pass(0.25)
+    after = await client.post("/redeem", json=asked())
+
+    assert [response.status_code for response in (before, last, after)] == [200, 200, 410], (
+        f"the statuses today, at {EXPIRY.isoformat()}, when the coupon expires, and a quarter of a "
+        "second later"
+    )
+
+
+async def test_an_endpoint_that_crashes_leaves_its_attempt(client, database, disk, mail_server):
     """The attempts of a bad night are what somebody wants to see in the morning."""
-    database.fail_queries("coupons")
-    responses = [await client.post("/redeem", json=asked(), crashes=True) for _ in range(2)]
-    database.heal()
+    responses = []
+    for error in (None, sqlite3.DatabaseError("database disk image is malformed")):
+        database.fail_queries("coupons", error)
+        responses.append(await client.post("/redeem", json=asked(), crashes=True))
+        database.heal()
     good = await client.post("/redeem", json=asked())
 
     assert [response.status_code // 100 for response in responses] == [5, 5], (
@@ -188,26 +212,59 @@ async def test_an_endpoint_that_crashes_leaves_its_attempt(client, database, dis
         f"the lines of {ATTEMPTS}: two attempts that crashed, and one that did not. The tasks of an "
         "endpoint that crashes are lost: something outside it must see to this one"
     )
+    assert (disk.lines(SUSPICIOUS), len(mail_server.mails)) == ([], 1), (
+        f"(lines of {SUSPICIOUS}, mails): nobody knows what the code is when it cannot be looked up, "
+        "so only the one that was redeemed has a mail"
+    )
 
 
-async def test_requests_in_flight_do_not_mix(client, disk, mail_server):
+async def test_attempts_that_crash_together_are_both_noted(client, database, disk):
+    """What sees to the attempt of a crash must know which request it belongs to."""
+    async with client.in_flight("POST", "/redeem", json=asked("OLD5"), crashes=True) as first:
+        with database.hold_step(0, in_task=False):
+            database.fail_queries("coupons")
+            await first.until_held()
+            await client.post("/redeem", json=asked("TEA10"), crashes=True)
+
+    assert sorted(disk.lines(ATTEMPTS)) == ["tried OLD5", "tried TEA10"], (
+        f"the lines of {ATTEMPTS}: two requests in flight together, and both crashed"
+    )
+
+
+async def test_requests_in_flight_do_not_mix(client, database, disk, mail_server):
     """Requests overlap on any real server: nothing may be shared between them."""
-    wanted = [("TEA10", "ada"), ("OLD5", "grace"), ("NONE", "linus"), ("TEA10", "edsger")]
+    database.insert("coupons", {"code": "OLD9", "expires_at": COUPONS["OLD5"]})
+    wanted = [
+        ("TEA10", "ada"),
+        ("OLD5", "grace"),
+        ("NONE", "linus"),
+        ("TEA10", "edsger"),
+        ("OLD9", "barbara"),
+    ]
     exchanges = await client.all_responded(
         client.begin("POST", "/redeem", json=asked(*each), stop_at_response=True) for each in wanted
     )
     await client.finish(reversed(exchanges))
 
-    assert [int(exchange.response.status_code) for exchange in exchanges] == [200, 410, 404, 200], (
-        "the statuses"
-    )
+    assert [int(exchange.response.status_code) for exchange in exchanges] == [
+        200,
+        410,
+        404,
+        200,
+        410,
+    ], "the statuses"
     assert sorted((mail.to, mail.subject) for mail in mail_server.mails) == [
         ("ada@example.com", "Redeemed"),
+        ("barbara@example.com", "Expired"),
         ("edsger@example.com", "Redeemed"),
         ("grace@example.com", "Expired"),
-    ], "four requests in flight together: (To, Subject) of the mails"
+    ], "five requests in flight together: (To, Subject) of the mails"
+    assert sorted(mail.body for mail in mail_server.mails if mail.subject == "Expired") == [
+        "OLD5",
+        "OLD9",
+    ], "the bodies of the two mails about an expired coupon"
     assert sorted(disk.lines(ATTEMPTS)) == sorted(f"tried {code}" for code, _ in wanted), (
-        f"four requests in flight together: the lines of {ATTEMPTS}"
+        f"five requests in flight together: the lines of {ATTEMPTS}"
     )
     assert disk.lines(SUSPICIOUS) == ["unknown NONE"], f"the lines of {SUSPICIOUS}"
 
