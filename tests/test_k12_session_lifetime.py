@@ -51,16 +51,22 @@ async def test_the_service_is_called_only_after_the_response(client, timeline):
 
 async def test_the_service_gets_the_text_and_its_summary_is_stored(client, database, service):
     """The body goes there, and what comes back belongs to this article."""
-    bodies = ["Water, leaves and time.", 'Ünïcode, "quotes"\nand a second line', "x" * 10_000]
-    service.replies_with(*(summary(f"Number {number}") for number in (1, 2, 3)))
+    bodies = [
+        "Water, leaves and time.",
+        'Ünïcode, "quotes"\nand a second line',
+        "x" * 10_000,
+        "  indented\n\n",
+    ]
+    texts = ["Number 1", "  Nümber 2 \n", "x" * 10_000, "Number 4"]
+    service.replies_with(*(summary(text) for text in texts))
     for body in bodies:
         await client.post("/articles", json={"title": "Tea", "body": body})
 
     assert [call.json for call in service.calls] == [{"text": body} for body in bodies], (
         f"the JSON bodies of all calls of POST {AI}"
     )
-    assert database.rows(SUMMARIES) == [(1, "Number 1"), (2, "Number 2"), (3, "Number 3")], (
-        "the rows of `summaries`: (article_id, summary)"
+    assert database.rows(SUMMARIES) == list(enumerate(texts, 1)), (
+        "the rows of `summaries`: (article_id, summary). What comes back is stored as it is"
     )
 
 
@@ -74,15 +80,25 @@ async def test_any_2xx_of_the_service_is_good(client, database, service, status)
     assert database.rows(SUMMARIES) == [(1, SHORT)], f"the service responded {status}: the rows"
 
 
-async def test_a_reader_sees_the_article_and_then_its_summary(client):
+async def test_a_reader_sees_the_article_and_then_its_summary(client, database):
     """The article is there at once, and its summary when the service has made it."""
+    rows = [
+        {"title": "Milk", "body": "White.", "id": 5},
+        {"title": "Jam", "body": "Fruit.", "id": 7},
+    ]
+    database.insert("articles", *rows)
+    database.insert("summaries", {"article_id": 7, "summary": "about jam"})
     async with client.responded("POST", "/articles", json=TEA) as exchange:
         url = f"/articles/{exchange.response.field('article_id')}"
-        before = await client.get(url)
+        before = [await client.get(each) for each in (url, "/articles/5", "/articles/7")]
     after = await client.get(url)
 
-    assert (before.status_code, after.status_code) == (200, 200), "the statuses of both GETs"
-    assert before.json() == {**TEA, "summary": None}, "the body before there is a summary"
+    assert [response.status_code for response in (*before, after)] == [200] * 4, "the statuses"
+    assert [response.json() for response in before] == [
+        {**TEA, "summary": None},
+        {"title": "Milk", "body": "White.", "summary": None},
+        {"title": "Jam", "body": "Fruit.", "summary": "about jam"},
+    ], "the bodies before there is a summary, of an article without one, and of an article with one"
     assert after.json() == {**TEA, "summary": SHORT}, "the body when all has finished"
 
 

@@ -40,7 +40,7 @@ async def test_the_client_gets_the_id_that_it_sent(client):
     )
 
 
-async def test_a_request_without_an_id_gets_a_new_one(client, database, hook):
+async def test_a_request_without_an_id_gets_a_new_one(client, database, hook, restart):
     """Each request must be found again, no matter which client sent it."""
     responses = [await client.post("/events", content=b"tea") for _ in range(5)]
 
@@ -60,6 +60,12 @@ async def test_a_request_without_an_id_gets_a_new_one(client, database, hook):
     await client.finish(exchanges)
     together = {exchange.response.field("request_id") for exchange in exchanges}
     assert len(together) == 20, "how many new ids twenty requests in flight together have"
+
+    again = await restart.client()
+    later = {(await again.post("/events", content=b"tea")).field("request_id") for _ in range(3)}
+    assert not later.intersection(ids), (
+        f"new ids after a restart: {sorted(later)}. The rows of before have these already: {ids}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,6 +96,7 @@ async def test_an_id_of_allowed_characters_is_kept(client, request_id):
         pytest.param(b"caf\xe9", id="a letter with an accent"),
         pytest.param(b"caf\xc3\xa9", id="a letter in UTF-8"),
         pytest.param(b"a\xb2", id="a superscript"),
+        pytest.param(b"a^b", id="between Z and a"),
     ],
 )
 async def test_any_other_id_counts_as_absent(client, database, hook, request_id):
@@ -131,16 +138,18 @@ async def test_the_event_is_stored_and_then_announced_after_the_response(client,
         pytest.param([bytes(range(256)), b"\xff\xfe\x00"], id="any bytes"),
         pytest.param(["K\u00e4se, 2 \u20ac".encode()], id="letters of two and three bytes"),
         pytest.param([b"x" * 65_536] * 3, id="large"),
+        pytest.param([b" \r\ntea\r\n"], id="blanks around it"),
     ],
 )
 async def test_the_row_is_about_the_body_that_was_sent(client, database, pieces):
     """After the response a request cannot be read any more, however small it was."""
-    response = await client.post("/events", pieces=pieces, **named("ada-1"))
+    for _ in range(2):
+        response = await client.post("/events", pieces=pieces, **named("ada-1"))
+        assert response.status_code == 202, "the response's status must be 202"
 
-    assert response.status_code == 202, "the response's status must be 202"
-    assert database.rows(EVENTS) == [row("ada-1", b"".join(pieces))], (
-        f"the row (request_id, size, sha256) of a body that came in {len(pieces)} piece(s). The "
-        "endpoint must read the body: in a task it is gone"
+    assert database.rows(EVENTS) == [row("ada-1", b"".join(pieces))] * 2, (
+        f"the rows (request_id, size, sha256) of two events: the id is the same, and the body came in "
+        f"{len(pieces)} piece(s). The endpoint must read the body: in a task it is gone"
     )
 
 
@@ -278,8 +287,9 @@ async def test_nothing_piles_up_on_the_logging_system(client, logs):
         await client.post("/events", content=b"tea")
 
     assert logs.weight() - before <= 0, (
-        "how many more handlers, filters and function calls a record costs after three requests more: "
-        "put a filter or a record factory on the logging system once, not in each request"
+        "how many more handlers, filters, loggers and function calls there are after three requests "
+        "more: put a filter or a record factory on the logging system once, not in each request, and "
+        "make no logger for each request, for `getLogger` keeps them all"
     )
 
 

@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import traceback
+from uuid import uuid4
 
 import pytest
 
@@ -183,7 +184,11 @@ def a_filter_at_the_root() -> None:
     logging.root.addFilter(lambda record: True)
 
 
-@pytest.mark.parametrize("pile", [a_filter, a_handler, a_factory, a_filter_at_the_root])
+def a_logger() -> None:
+    logging.getLogger(f"kata.{uuid4()}")
+
+
+@pytest.mark.parametrize("pile", [a_filter, a_handler, a_factory, a_filter_at_the_root, a_logger])
 async def test_what_piles_up_has_weight(environment, pile):
     """And what does not, has none."""
     environment.logs.collect("request_id")
