@@ -165,6 +165,10 @@ async def test_a_task_that_waits_for_the_service_holds_no_connection(
         "the statuses of a GET and a POST while five articles wait for the service"
     )
     assert len(database.rows(SUMMARIES)) == 6, "in the end each of the six has its summary"
+    assert database.pools() == 1, (
+        "the pools that connections were taken from: the database is used through the `engine` that the "
+        "stub gives. The connections of a second engine are held as long, and nobody counts them"
+    )
     assert timeline.blocked() == [], "nothing may block the event loop in a task"
 
 

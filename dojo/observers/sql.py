@@ -111,6 +111,10 @@ class Database:
             connection.close()
         return False
 
+    def pools(self) -> int:
+        """The number of pools that connections were taken from: each engine has its own."""
+        return len(_pools)
+
     def hold_changes(self, table: str, limit: int = 1) -> Hold:
         """Hold what is about to insert, update or delete in `table`."""
         return self._hold(f"the change of the table {table}", _changes(table), limit)

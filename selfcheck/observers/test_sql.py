@@ -529,3 +529,17 @@ async def test_a_connection_past_the_engine_is_seen(environment, engine):
         "commit users",
         "statement a change of orders",
     ]
+
+
+def test_each_engine_has_a_pool_of_its_own(environment, engine):
+    """A second engine on the same file is seen as soon as it connects, and not before."""
+    other = create_engine("sqlite:///shop.db")
+    engines = [engine, engine.execution_options(), engine, other]
+    found = []
+    for each in engines:
+        with each.connect() as connection:
+            connection.execute(text("SELECT name FROM users"))
+        found.append(environment.database.pools())
+    other.dispose()
+
+    assert found == [1, 1, 1, 2], "the pools after each engine was used"

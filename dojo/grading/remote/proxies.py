@@ -87,6 +87,7 @@ class RemoteDatabase(Database):
     hold_queries = asked(RemoteHold)
     hold_step = asked(RemoteHold)
     heal = asked()
+    pools = asked(int)
 
     def __init__(self, link: Link, directory: Path) -> None:
         super().__init__(directory)
