@@ -67,7 +67,8 @@ class Client:
             stop_at_response: Whether it stops at its response, until `release`, `until_finished`,
                 `finish` or `finish_what_can`.
             crashes: Whether the app may raise.
-            pieces: The body in several pieces, each of which the app gets by itself.
+            pieces: The body in several pieces, each of which the app gets by itself; more than one
+                come without a Content-Length.
             leaves_after: The number of pieces of the response after which the client goes away;
                 with 0 it stays.
             pauses_after: The number of pieces of the response after which the client reads no
@@ -77,6 +78,10 @@ class Client:
         if pieces is not None:
             content["content"] = b"".join(pieces)
         request = httpx.Request(method, f"http://testserver{url}", **content)
+        if pieces is not None and len(pieces) > 1:
+            # As clients do that do not know yet how much there will be.
+            request.headers.pop("content-length", None)
+            request.headers["transfer-encoding"] = "chunked"
         exchange = self.new_exchange(
             request,
             crashes=crashes,
