@@ -99,8 +99,9 @@ async def test_an_id_of_allowed_characters_is_kept(client, request_id):
         pytest.param(b"a^b", id="between Z and a"),
     ],
 )
-async def test_any_other_id_counts_as_absent(client, database, hook, request_id):
+async def test_any_other_id_counts_as_absent(client, hook, logs, request_id):
     """What goes into logs and headers is not for strangers to choose freely."""
+    seen = logs.collect("request_id")
     headers = {b"x-request-id": request_id}
     responses = [await client.post("/events", content=b"tea", headers=headers) for _ in range(2)]
 
@@ -117,6 +118,9 @@ async def test_any_other_id_counts_as_absent(client, database, hook, request_id)
     )
     assert ids[0] != ids[1], f"each new id must be another one, and they are {ids}"
     assert [call.headers.get("x-request-id") for call in hook.calls] == ids, "the ids of the calls"
+    assert {record.value for record in seen if record.text in GIVEN} == set(ids), (
+        "the ids of the records must be those of the responses, and not what came"
+    )
 
 
 async def test_the_event_is_stored_and_then_announced_after_the_response(client, timeline):
