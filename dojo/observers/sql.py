@@ -112,8 +112,11 @@ class Database:
         return False
 
     def pools(self) -> int:
-        """The number of pools that connections were taken from: each engine has its own."""
-        return len(_pools)
+        """The number of pools that connections were taken from: each engine has its own.
+
+        The one that an engine has after `dispose` counts as the one before: it connects likewise.
+        """
+        return len({id(_creator_of(pool)) for pool in _pools})
 
     def hold_changes(self, table: str, limit: int = 1) -> Hold:
         """Hold what is about to insert, update or delete in `table`."""
@@ -236,8 +239,9 @@ class _ByTheFirst:
 
 _database: Database | None = None
 _pools: set[Any] = set()
-# The proxy of a connection has no public name for its pool.
+# The proxy of a connection has no public name for its pool, nor a pool for what it connects with.
 _pool_of = operator.attrgetter("_pool")
+_creator_of = operator.attrgetter("_creator")
 
 
 def use(database: Database | None) -> None:

@@ -540,6 +540,6 @@ def test_each_engine_has_a_pool_of_its_own(environment, engine):
         with each.connect() as connection:
             connection.execute(text("SELECT name FROM users"))
         found.append(environment.database.pools())
-    other.dispose()
+        each.dispose()
 
     assert found == [1, 1, 1, 2], "the pools after each engine was used"
