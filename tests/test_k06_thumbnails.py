@@ -163,8 +163,13 @@ async def test_photos_in_flight_do_not_mix(client, disk):
         client.begin("POST", "/photos", **upload(photo(size)), stop_at_response=True)
         for size in sizes
     )
-    await client.finish(reversed(exchanges))
+    first, *others = exchanges
+    await client.finish(reversed(others))
 
+    assert said_of(await state_of(client, first.response)) == QUEUED, (
+        "the state of the photo that came first, when the two behind it are done and it has not begun"
+    )
+    await client.finish([first])
     states = [await state_of(client, exchange.response) for exchange in exchanges]
     made = [thumbnail(disk, state).size for state in states]
     assert [shape(*size) for size in made] == ["wide", "tall", "square"], (
@@ -264,6 +269,7 @@ def check_turned(made, orientation, mode="RGB"):
         ("CMYK", "JPEG"),
         ("CMYK", "TIFF"),
         ("YCbCr", "TIFF"),
+        ("LAB", "TIFF"),
     ],
 )
 async def test_a_photo_of_any_mode_gets_a_thumbnail(client, disk, mode, kind):
@@ -278,7 +284,8 @@ async def test_other_requests_are_answered_while_a_photo_is_decoded(
     client, image_decoder, timeline
 ):
     """A large photo takes a second of work, and everybody would wait for it."""
-    async with client.in_flight("POST", "/photos", **upload(photo())) as first:
+    turned = photo(kind="JPEG", orientation=6)
+    async with client.in_flight("POST", "/photos", **upload(turned)) as first:
         with image_decoder.hold() as large_photo:
             await first.until_responded()
             await large_photo.until_reached()
