@@ -102,6 +102,7 @@ class Alone:
         os.chdir(self.folder)
         os.environ.clear()
         os.environ.update(environment_of(self.folder))
+        tempfile.tempdir = None  # it was asked for in the folder before
         paths = Paths(self.folder, (*sandbox.shown, *map(Path, ("/dev", "/etc"))), sandbox.hidden)
         Guard(paths).tell(_Evidence(report))
         os.umask(0o077)
