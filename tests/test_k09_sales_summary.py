@@ -41,11 +41,12 @@ async def summary(client):
     return (await shown(client))["rows"]
 
 
-async def shown(client):
+async def shown(client, when=""):
     """The whole summary, its rows by sku."""
-    response = (await client.begin("GET", "/summary").until_responded()).response
+    reader = client.begin("GET", "/summary", crashes=True)
+    response = (await reader.until_responded()).response
     assert response.status_code == 200, (
-        f"the status of GET /summary, whose body is {response.content!r}"
+        f"the status of GET /summary{when}, whose body is {response.content!r}"
     )
     rows = response.field("rows") or []
     return {**response.json(), "rows": sorted(rows, key=lambda row: row.get("sku", ""))}
@@ -78,7 +79,8 @@ async def test_the_summary_adds_up_each_sku(client):
 async def test_each_sku_has_a_row_even_one_that_has_earned_nothing(client, database):
     """A gift is sold, too. And the summary is that of all orders, whenever they came."""
     long_ago = {**sold("tea", 1, 600), "ordered_at": "2019-12-31T23:30:00-05:00"}
-    database.insert("orders", sold("gift", 3, 0), sold("Tea", 2, 50), long_ago)
+    back = sold("mug", -1, 300)
+    database.insert("orders", sold("gift", 3, 0), sold("Tea", 2, 50), long_ago, back)
 
     await refreshed(client)
 
@@ -86,8 +88,12 @@ async def test_each_sku_has_a_row_even_one_that_has_earned_nothing(client, datab
         {"sku": "Tea", "quantity": 2, "revenue_cents": 100},
         {"sku": "gift", "quantity": 3, "revenue_cents": 0},
         JAM,
+        {"sku": "mug", "quantity": -1, "revenue_cents": -300},
         {"sku": "tea", "quantity": 6, "revenue_cents": 2000},
-    ], "the rows; sold were besides 3 gift at 0, 2 Tea at 50, and 1 tea at 600 in 2019"
+    ], (
+        "the rows; sold were besides 3 gift at 0, 2 Tea at 50, and 1 tea at 600 in 2019, "
+        "and 1 mug at 300 came back"
+    )
 
 
 async def test_before_the_first_refresh_there_is_no_summary(client, database):
@@ -110,39 +116,38 @@ async def test_before_the_first_refresh_there_is_no_summary(client, database):
 
 
 async def test_a_summary_of_no_orders_has_no_rows(client, database):
-    """Nothing sold is a summary too."""
-    database.delete("orders")
+    """Nothing sold is a summary too, also where there has been another one before."""
+    for orders in ([], [sold("cocoa")], []):
+        database.delete("orders")
+        database.insert("orders", *orders)
 
-    await refreshed(client)
+        await refreshed(client)
 
-    assert await summary(client) == [], "there must be no rows"
-
-
-async def test_readers_see_the_last_whole_summary_until_the_new_one_is(client, clock, database):
-    """Half a summary looks like a bad month."""
-    await refreshed(client)
-    for step in range(STEPS):
-        old = await shown(client)
-        clock.tick(60)
-        database.insert("orders", sold("cocoa"), sold("tea", 0))
-        async with client.in_flight("POST", "/summary/refresh") as refresh:
-            with database.hold_step(step):
-                await refresh.until_responded()
-                held = await refresh.until_held()
-                during = await shown(client)
-        new = await shown(client)
-
-        assert during in (old, new), (
-            f"what GET /summary shows while the refresh is held at its statement or commit number {step + 1}: "
-            f"neither the last summary nor the new one, but {during}"
+        assert await summary(client) == [COCOA] * len(orders), (
+            f"the rows after a refresh when there were {len(orders)} orders"
         )
-        assert new["rows"] == [
-            {**COCOA, "quantity": step + 1, "revenue_cents": 100 * (step + 1)},
-            JAM,
-            TEA,
-        ], f"the rows when refresh number {step + 2} has finished"
-        if not held:
-            break
+
+
+async def test_readers_see_the_last_whole_summary_until_the_new_one_is(
+    client, clock, database, steps
+):
+    """Half a summary looks like a bad month. Here somebody reads before each step of a refresh."""
+    await refreshed(client)
+    old = await shown(client)
+    clock.tick(60)
+    database.insert("orders", sold("cocoa"), sold("tea", 0))
+    seen: list[tuple[str, dict]] = []
+    async with client.responded("POST", "/summary/refresh") as refresh:
+        async for step in steps.of(refresh):
+            when = f" while the refresh is held at step {len(seen) + 1}, just before {step}"
+            seen.append((when, await shown(client, when)))
+    new = await shown(client)
+
+    for when, during in seen:
+        assert during in (old, new), (
+            f"what GET /summary shows{when}: neither the last summary nor the new one, but {during}"
+        )
+    assert new["rows"] == [COCOA, JAM, TEA], "the rows when the second refresh has finished"
 
 
 async def test_readers_are_answered_while_the_query_runs(client, database, timeline):
@@ -329,18 +334,23 @@ async def test_of_two_refreshes_at_the_same_moment_one_is_accepted(
 
 async def test_a_refresh_counts_from_its_response_on(client, timeline):
     """Between the response and the query there is time enough for somebody else to ask."""
+    others = []
     async with client.responded("POST", "/summary/refresh"):
-        second = client.begin("POST", "/summary/refresh")
-        await client.finish_what_can([second])
-        assert second.responded, (
-            "the second request must get its response while the first waits to begin"
-        )
+        for number in ("second", "third"):
+            others.append(client.begin("POST", "/summary/refresh"))
+            await client.finish_what_can(others)
+            assert others[-1].responded, (
+                f"the {number} request must get its response while the first waits to begin"
+            )
 
-    await second.until_finished()
-    assert second.response.json() == {"status": "already refreshing"}, (
-        "the response to a refresh that is asked for when one has been accepted and has not begun"
+    await client.finish(others)
+    said = [exchange.response.json() for exchange in others]
+    assert said == [{"status": "already refreshing"}] * 2, (
+        "the responses to two refreshes, one behind the other, that are asked for when one has been "
+        "accepted and has not begun: who is refused a turn must not give back somebody else's"
     )
-    assert queries_by(second, timeline) == 0, "only the first may query orders"
+    queries = [queries_by(exchange, timeline) for exchange in others]
+    assert queries == [0, 0], "only the first may query orders"
     await refreshed(client)
 
 

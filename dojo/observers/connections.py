@@ -8,6 +8,7 @@ table and a view of it.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -235,13 +236,49 @@ class ObservedConnection(sqlite3.Connection):
 class ObservedCursor(sqlite3.Cursor):
     """A cursor of an observed connection."""
 
+    _query = ""
+    _thread = 0
+
     def execute(self, sql: Any, *values: Any) -> Any:
         """Execute a statement, observed."""
         execute = super().execute
         if not isinstance(sql, str):
             return execute(sql, *values)
+        self._query, self._thread = sql, threading.get_ident()
         self._of.run(sql, lambda: execute(sql, *values))
         return self
+
+    def fetchone(self) -> Any:
+        """As sqlite3 does it, observed."""
+        self._fetching()
+        return super().fetchone()
+
+    def fetchmany(self, *args: Any, **size: Any) -> Any:
+        """As sqlite3 does it, observed."""
+        self._fetching()
+        return super().fetchmany(*args, **size)
+
+    def fetchall(self) -> Any:
+        """As sqlite3 does it, observed."""
+        self._fetching()
+        return super().fetchall()
+
+    def __next__(self) -> Any:
+        self._fetching()
+        return super().__next__()
+
+    def _fetching(self) -> None:
+        """Note once that rows are fetched on the event loop which a thread has asked for.
+
+        SQLite looks for each row when it is fetched, so a query goes on until the last one.
+        """
+        if self._thread == threading.get_ident():
+            return
+        timeline = current_timeline()
+        if self._query and timeline is not None and timeline.on_loop() and _observing():
+            detail = "the rows of " + " ".join(self._query.split())[:60]
+            timeline.record("statement", detail, blocking=True)
+            self._query = ""
 
     def executemany(self, sql: Any, rows: Any) -> Any:
         """Execute a statement with many rows, observed."""

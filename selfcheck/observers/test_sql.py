@@ -1,5 +1,6 @@
 """The observer of the database names what is committed, and sees whom a statement blocks."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -80,6 +81,39 @@ async def test_statements_on_the_loop_block_after_the_response(environment, engi
         "statement INSERT INTO users VALUES ('ada')",
         "commit users",
     ]
+
+
+FETCHES = {
+    "all": lambda cursor: cursor.fetchall(),
+    "many": lambda cursor: cursor.fetchmany(size=2),
+    "one": lambda cursor: cursor.fetchone(),
+    "each": lambda cursor: list(cursor),
+}
+
+
+@pytest.mark.parametrize("fetch", FETCHES.values(), ids=FETCHES)
+async def test_rows_that_a_thread_asked_for_block_when_the_loop_fetches_them(
+    environment, engine, fetch
+):
+    """SQLite looks for the rows while they are fetched. What is fetched where it was asked for is
+    noted as a query already."""
+
+    async def on_the_loop() -> None:
+        with closing(engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            await asyncio.to_thread(cursor.execute, "SELECT name FROM users")
+            fetch(cursor)
+            fetch(cursor)
+            await asyncio.to_thread(cursor.execute, "SELECT sku FROM orders")
+            await asyncio.to_thread(fetch, cursor)
+
+    def in_a_thread() -> None:
+        with closing(engine.raw_connection()) as connection:
+            fetch(connection.cursor().execute("SELECT name FROM users"))
+
+    await run_tasks(environment, on_the_loop, in_a_thread)
+
+    assert environment.timeline.blocked() == ["statement the rows of SELECT name FROM users"]
 
 
 async def test_only_committed_rows_are_seen(environment, engine):
