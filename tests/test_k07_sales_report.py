@@ -203,8 +203,9 @@ async def test_a_month_begins_and_ends_in_utc(client, database, zone):
         "orders",
         sold("before", at="2025-12-31T23:59:59+00:00"),
         sold("first", at="2026-01-01T00:00:00+00:00"),
-        sold("last", at="2026-01-31T23:59:59+00:00"),
+        sold("last", at="2026-01-31T23:59:59.500+00:00"),
         sold("after", at="2026-02-01T00:00:00+00:00"),
+        sold("in March", at="2026-03-01T00:00:00+00:00"),
         sold("early in Tokyo", at="2026-01-01T08:00:00+09:00"),
         sold("late in Lima", at="2026-01-31T21:00:00-05:00"),
         sold("soon in Tokyo", at="2026-02-01T08:00:00+09:00"),
@@ -216,12 +217,14 @@ async def test_a_month_begins_and_ends_in_utc(client, database, zone):
     with zone.foreign():
         january = await skus_of(client, await finished(client))
         december = await skus_of(client, await finished(client, "2025-12"))
+        february = await skus_of(client, await finished(client, "2026-02"))
 
     assert january == ["first", "jam", "last", "soon in Tokyo", "still in Lima", "tea"], (
         "the skus of January 2026, by the moment in UTC at which they were ordered "
         "(on a machine whose own time zone is 9 hours ahead)"
     )
     assert december == ["before", "early in Tokyo"], "the skus of December 2025, likewise"
+    assert february == ["after", "late in Lima"], "the skus of February 2026, likewise"
 
 
 async def test_an_offset_may_be_z_or_have_minutes(client, database):
@@ -263,6 +266,7 @@ async def test_lines_are_sorted_by_code_points_and_quoted(client, database):
         "10",
         "9",
         "zest",
+        "tea ",
         "\u00e9clair",
         "\uff34ea",
         "\U0001f375",
@@ -297,13 +301,16 @@ async def test_a_sku_that_begins_like_a_formula_gets_an_apostrophe(client, datab
     database.insert(
         "orders", sold("=1+1"), sold("+tea"), sold("-tea"), sold("@tea"), sold("a=b"), sold("!tea")
     )
-    database.insert("orders", sold("5 tea"))
+    database.insert("orders", sold("5 tea"), sold("-5"), sold("'=1+1"), sold(" =tea"))
 
     rows = await rows_of(client, await finished(client))
 
     assert [row[0] for row in rows[1:]] == [
+        " =tea",
         "!tea",
+        "'=1+1",
         "'+tea",
+        "'-5",
         "'-tea",
         "5 tea",
         "'=1+1",
@@ -311,7 +318,10 @@ async def test_a_sku_that_begins_like_a_formula_gets_an_apostrophe(client, datab
         "a=b",
         "jam",
         "tea",
-    ], "a leading apostrophe where the sku begins with = + - or @, sorted as if it were not there"
+    ], (
+        "a leading apostrophe where the sku begins with = + - or @, sorted as if it were not there; "
+        "one of these skus is '=1+1, with an apostrophe of its own, and has a line of its own"
+    )
 
 
 @pytest.mark.parametrize(
@@ -537,7 +547,13 @@ async def test_reports_in_flight_do_not_mix(client, database):
 
 async def test_two_reports_of_one_month_are_two(client, clock, database):
     """The second may differ: orders come in all the time, even at one moment."""
-    first = await finished(client)
+    async with client.responded("POST", "/reports", json=JANUARY) as exchange:
+        meanwhile = await client.begin("POST", "/reports", json=JANUARY).until_responded()
+        assert url_of(meanwhile.response) != url_of(exchange.response), (
+            "each report must have an id of its own, also while another one of that month waits"
+        )
+    await client.finish([meanwhile])
+    first = url_of(exchange.response)
     database.insert("orders", sold("cocoa"))
     second = await finished(client)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import concurrent.futures
+import csv
 import functools
 import io
 import logging
@@ -35,7 +36,16 @@ from starlette.background import BackgroundTask
 
 from dojo.doubles import clock, http, jobs, network
 from dojo.harness import starts, tasks
-from dojo.observers import audit, connections, file_calls, file_events, images, logs, sql
+from dojo.observers import (
+    audit,
+    connections,
+    file_calls,
+    file_events,
+    images,
+    logs,
+    sql,
+    tables,
+)
 
 _NOTHING = object()
 
@@ -169,6 +179,9 @@ ALWAYS: tuple[Patch, ...] = (
     *(
         Patch(place, "connect", connections.connect, "a connection past the engine is observed")
         for place in (sqlite3, sqlite3.dbapi2)
+    ),
+    *_existing(
+        csv, ("reader", "writer"), tables.noted, "to take a table apart keeps the event loop busy"
     ),
     # Time.
     Patch(time, "sleep", clock.time_sleep, "a sleep moves the clock of a spec and takes no time"),
