@@ -69,14 +69,15 @@ async def test_the_callback_is_called_only_after_the_response(client, timeline):
     assert timeline.order("response", "call") == ["response", "call"]
 
 
-async def test_the_callback_is_told_of_the_payment_as_json(client, hook):
+async def test_the_callback_is_told_of_the_payment_as_json(client, services):
     """Which payment, and how much; and the receiver is told that it is JSON."""
-    await client.post("/payments", json=payment(995))
+    callback = services.on("POST", f"{HOOK}?shop=7")
+    await client.post("/payments", json=payment(995, callback.url))
 
-    assert [call.json for call in hook.calls] == [{"payment_id": 1, "amount_cents": 995}], (
-        "the callback must be called once with this JSON as its body"
+    assert [call.json for call in callback.calls] == [{"payment_id": 1, "amount_cents": 995}], (
+        f"{callback.url} must be called once with this JSON as its body"
     )
-    kind = hook.calls[0].headers.get("content-type")
+    kind = callback.calls[0].headers.get("content-type")
     assert str(kind).partition(";")[0] == "application/json", (
         "the call must have the header Content-Type: application/json, "
         "which `json=` sets by itself and `content=` does not"
@@ -383,6 +384,11 @@ async def test_payments_in_flight_do_not_mix(client, database, hook, services):
     assert [call.json for call in other.calls] == [{"payment_id": 2, "amount_cents": 2}] * 3, (
         "the bodies of the second payment's calls"
     )
+    keys = [{call.headers.get("idempotency-key") for call in of.calls} for of in (hook, other)]
+    assert [len(each) for each in keys] == [1, 1], (
+        f"all attempts of a payment must have one Idempotency-Key; those of the two payments are {keys}"
+    )
+    assert keys[0] != keys[1], f"two payments in flight must have two keys, and both have {keys[0]}"
     assert database.rows(ROWS) == [(1, "delivered", 2), (2, "delivered", 3)], (
         "the rows (payment_id, status, attempts)"
     )
