@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
+import httpcore
 import httpx
 import respx
 from respx.mocks import HTTPCoreMocker
@@ -22,6 +26,7 @@ from dojo.harness.loop_time import let_time_limits_run_out
 from dojo.harness.timeline import MADE
 
 AWAITED = "dojo.awaited"
+CONNECTIONS = "dojo.connections"
 
 
 Reply = int | httpx.Response | Exception | Callable[[], Exception | httpx.Response]
@@ -166,7 +171,8 @@ class Service:
         self, request: httpx.Request, reply: Reply, hold: Hold | None
     ) -> httpx.Response:
         if hold is not None:
-            await hold.stop_here_async()
+            with _kept(request, hold):
+                await hold.stop_here_async()
         global _replies
         if would_wait_for_ever(request, reply):
             await _others_to_end()
@@ -202,6 +208,57 @@ async def _others_to_end() -> None:
 
     while await until(partial(replied_since, _replies), QUIET):
         pass
+
+
+class _Connections:
+    """The connections of one `httpx.AsyncClient`, each of which is one call's at a time."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._free = asyncio.Semaphore(most)
+        self._kept = 0
+        self._limited: set[asyncio.Timeout] = set()
+
+    async def take(self, seconds: float | None) -> None:
+        """Take one of them as soon as it is free; `seconds` limits the wait for it."""
+        async with asyncio.timeout(seconds) as limit:
+            if seconds is not None:
+                self._limited.add(limit)
+                self._let_limits_run_out()
+            try:
+                await self._free.acquire()
+            finally:
+                self._limited.discard(limit)
+
+    def give_back(self) -> None:
+        """Leave one of them to the next call."""
+        self._free.release()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A spec holds the call that has one of them."""
+        self._kept += 1
+        self._let_limits_run_out()
+        try:
+            yield
+        finally:
+            self._kept -= 1
+
+    def _let_limits_run_out(self) -> None:
+        """A hold on all of them is longer than any limit of the wait for one of them."""
+        if self._kept == self._most:
+            for limit in self._limited:
+                limit.reschedule(0.0)
+
+
+_connections: WeakKeyDictionary[httpcore.AsyncConnectionPool, _Connections] = WeakKeyDictionary()
+
+
+def _kept(request: httpx.Request, hold: Hold) -> AbstractContextManager[None]:
+    connections: _Connections | None = request.extensions.get(CONNECTIONS)
+    if connections is None or hold.released or hold.reached >= hold.limit:
+        return nullcontext()
+    return connections.kept()
 
 
 class WaitsForEverError(httpx.ReadTimeout, TimeoutError):
@@ -311,9 +368,38 @@ class Services:
 
 
 class _Mocker(HTTPCoreMocker):
-    """The replacements that respx makes for httpcore; they also say whether the caller awaits."""
+    """The replacements that respx makes for httpcore; they also say whether the caller awaits.
+
+    A call by an `httpx.AsyncClient` waits until one of the client's connections is free.
+    """
 
     name = "dojo"
+
+    @classmethod
+    async def _send_async_request(
+        cls, httpx_request: httpx.Request, *, target_spec: Any, instance: Any, **arguments: Any
+    ) -> Any:
+        async def send() -> Any:
+            return await super(_Mocker, cls)._send_async_request(  # type: ignore[no-untyped-call]
+                httpx_request, target_spec=target_spec, instance=instance, **arguments
+            )
+
+        if _services is None or not isinstance(instance, httpcore.AsyncConnectionPool):
+            return await send()
+        connections = _connections.get(instance)
+        if connections is None:
+            most = vars(instance).get("_max_connections", sys.maxsize)
+            connections = _connections[instance] = _Connections(most)
+        httpx_request.extensions[CONNECTIONS] = connections
+        seconds = (httpx_request.extensions.get("timeout") or {}).get("pool")
+        try:
+            await connections.take(seconds)
+        except TimeoutError:
+            raise httpx.PoolTimeout("", request=httpx_request) from None
+        try:
+            return await send()
+        finally:
+            connections.give_back()
 
     @classmethod
     def handler(cls, httpx_request: httpx.Request) -> httpx.Response:

@@ -98,6 +98,7 @@ class MailServer:
         "_down",
         "_hold",
         "_refuses",
+        "hangs_up",
         "mails",
         "sessions",
     )
@@ -107,6 +108,7 @@ class MailServer:
         self.mails: list[Mail] = []
         self._down = False
         self._refuses: str | None = None
+        self.hangs_up = False
         self._hold: Hold | None = None
         self._door: Hold | None = None
 
@@ -114,9 +116,12 @@ class MailServer:
         """From now on nothing listens on the port."""
         self._down = True
 
-    def refuse(self, address: str = "") -> None:
-        """From now on no recipient is accepted, or this one is not."""
-        self._refuses = address
+    def refuse(self, address: str = "", *, hangs_up: bool = False) -> None:
+        """From now on no recipient is accepted, or this one is not.
+
+        A server that `hangs_up` says with that that it closes the connection.
+        """
+        self._refuses, self.hangs_up = address, hangs_up
 
     def recover(self) -> None:
         """From now on it listens, and accepts everybody."""
@@ -213,7 +218,8 @@ async def _recipient(
     _server: Any, session: Any, envelope: Any, address: str, _options: list[str]
 ) -> str:
     if _mail_server is None or _mail_server.refuses(address, _mail_server.session(session.peer[1])):
-        return "550 no such mailbox here"
+        hangs_up = _mail_server is not None and _mail_server.hangs_up
+        return "421 closing the connection" if hangs_up else "550 no such mailbox here"
     envelope.rcpt_tos.append(address)
     return "250 OK"
 

@@ -202,6 +202,32 @@ async def test_a_call_may_wait_for_a_free_connection_as_long_as_it_takes(environ
     assert not service.endless
 
 
+@pytest.mark.parametrize("seconds", [5.0, None])
+async def test_a_client_has_no_more_calls_under_way_than_connections(
+    environment, services, service, seconds
+):
+    """The others wait for a connection: as long as it takes, or until their time limit is over."""
+    limits, timeout = httpx.Limits(max_connections=2), httpx.Timeout(5, pool=seconds)
+    results: list[object] = []
+
+    async def four_calls() -> None:
+        async with httpx.AsyncClient(limits=limits, timeout=timeout) as client:
+            calls = (client.post(URL) for _ in range(4))
+            results.extend(await asyncio.gather(*calls, return_exceptions=True))
+
+    async with client_of(app_of_tasks(four_calls), environment) as client:
+        exchange = client.begin("POST", "/")
+        with services.hold_each() as calls:
+            await calls.until(2)
+            await client.give_turns()
+        await exchange.until_finished()
+
+    assert calls.most == 2
+    late = 0 if seconds is None else 2
+    assert [type(result) for result in results].count(httpx.PoolTimeout) == late
+    assert len(service.calls) == 4 - late
+
+
 @pytest.mark.parametrize("limit", ["timeout", "wait_for"])
 async def test_a_time_limit_of_asyncio_s_is_one_too(environment, service, limit):
     """Whoever limits the call from outside need not tell httpx."""

@@ -74,6 +74,27 @@ async def test_a_refused_mail_raises_in_the_sender(environment, mail_server):
     assert environment.timeline.of("refused") == [f"mail to ada@example.com: {MADE}"]
 
 
+async def test_a_server_that_hangs_up_leaves_the_sender_without_a_connection(
+    environment, mail_server
+):
+    """What is sent on the same connection next fails, too."""
+    mail_server.refuse("ada@example.com", hangs_up=True)
+    raised: list[object] = []
+
+    def send_two() -> None:
+        with smtplib.SMTP("localhost", 2525) as server:
+            for address in ("ada@example.com", "grace@example.com"):
+                try:
+                    server.sendmail("noreply@example.com", address, "Subject: Hello\n\nHello")
+                except smtplib.SMTPException as error:
+                    raised.append(type(error))
+
+    await run_tasks(environment, send_two)
+
+    assert raised == [smtplib.SMTPRecipientsRefused, smtplib.SMTPServerDisconnected]
+    assert mail_server.mails == []
+
+
 async def test_nobody_answers_at_a_server_that_is_down(environment, mail_server):
     """The connection itself fails."""
     mail_server.go_down()
