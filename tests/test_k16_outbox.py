@@ -147,30 +147,44 @@ async def test_all_that_is_due_is_sent_oldest_first(client, database, mail_serve
     """An order brings along what was left behind."""
     due(database, 2, "edsger", order_id=30)
     due(database, 7, "grace", order_id=10, attempts=4)
-    due(database, 5, "linus", order_id=20, attempts=1)
+    due(database, 5, "grace", order_id=20, attempts=1)
+    more = range(40, 65)
+    for number in more:
+        due(database, number, "linus")
     await client.post("/orders", json=order())
 
     assert sent(mail_server) == [
         mail_of(2, "edsger", 30),
-        mail_of(5, "linus", 20),
+        mail_of(5, "grace", 20),
         mail_of(7, "grace", 10),
-        mail_of(8, "ada", 31),
-    ], "the mails that were sent: (Message-ID, To, Subject), the oldest row first"
+        *(mail_of(number, "linus") for number in more),
+        mail_of(65, "ada"),
+    ], (
+        "the mails that were sent: (Message-ID, To, Subject), the oldest row first, one for each row and "
+        "not for each customer"
+    )
     assert database.rows(NOT_SENT) == [], "(id, attempts) of the rows that are not sent"
 
 
-async def test_a_mail_is_noted_as_sent_before_the_next_one_leaves(client, database, mail_server):
+async def test_a_mail_is_noted_as_sent_before_the_next_one_leaves(
+    client, clock, database, mail_server
+):
     """A process that dies in the middle of a long round must not send all of it again."""
     due(database, 1, "grace")
     async with client.in_flight("POST", "/orders", json=order()):
         with mail_server.hold() as first_mail:
             await first_mail.until_reached()
+            clock.tick(60)
             with mail_server.hold() as second_mail:
                 first_mail.release()
                 await second_mail.until_reached()
                 rows = database.rows("SELECT id FROM outbox WHERE sent_at IS NULL")
+    (time,) = database.rows("SELECT sent_at FROM outbox WHERE id = 2")[0]
 
     assert rows == [(2,)], "the rows that are not sent, while the second of two mails is under way"
+    assert str(time_of(time)) == str(clock.now), (
+        "`sent_at` of the second mail, where the first one took a minute: each mail has a time of its own"
+    )
 
 
 async def test_what_is_not_due_is_not_sent(client, database, mail_server):
@@ -190,14 +204,15 @@ async def test_what_is_not_due_is_not_sent(client, database, mail_server):
     )
 
 
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["refused", "connection lost"])
 async def test_a_mail_that_fails_takes_no_other_along(
-    client, database, logs, mail_server, timeline
+    client, database, logs, mail_server, timeline, hangs_up
 ):
     """One address that does not exist must not stop everybody's mail."""
     due(database, 1, "edsger")
     due(database, 2, "eve")
     due(database, 3, "grace")
-    mail_server.refuse("eve@example.com")
+    mail_server.refuse("eve@example.com", hangs_up=hangs_up)
 
     response = await client.post("/orders", json=order())
 
@@ -205,7 +220,10 @@ async def test_a_mail_that_fails_takes_no_other_along(
     assert raised is None, f"no exception may escape the task, and this one did: {raised!r}"
     assert [mail.to for mail in mail_server.mails] == [
         f"{name}@example.com" for name in ("edsger", "grace", "ada")
-    ], "whom mails were sent to; the server refuses eve@example.com"
+    ], (
+        "whom mails were sent to; the server refuses eve@example.com"
+        + " and ends the connection: the mails behind it need another one" * hangs_up
+    )
     assert database.rows(NOT_SENT) == [(2, 1)], "(id, attempts) of the rows that are not sent"
     assert logs.failures, "the failure must be logged to the logger `kata`, as WARNING or above"
     assert timeline.blocked() == [], "a failure must not block the event loop either"
@@ -317,18 +335,19 @@ async def test_an_app_starts_without_a_mail_server(client, database, logs, mail_
     """A shop that cannot mail can still sell."""
     due(database, 1, "grace")
     due(database, 2, "linus", attempts=1)
+    due(database, 3, "joan", attempts=MAX_ATTEMPTS - 1)
     mail_server.go_down()
     again = await restart.client()
     tried = database.rows(NOT_SENT)
     mail_server.recover()
     response = await again.post("/orders", json=order())
 
-    assert tried == [(1, 1), (2, 2)], (
+    assert tried == [(1, 1), (2, 2), (3, MAX_ATTEMPTS)], (
         "(id, attempts) of the rows when start-up was complete: each was tried once"
     )
     assert logs.failures, "the failures must be logged to the logger `kata`, as WARNING or above"
     assert response.status_code == 200, "the status of an order after that"
-    assert sent(mail_server) == [mail_of(1, "grace"), mail_of(2, "linus"), mail_of(3, "ada")], (
+    assert sent(mail_server) == [mail_of(1, "grace"), mail_of(2, "linus"), mail_of(4, "ada")], (
         "the mails that were sent with that order, when the mail server was there again"
     )
 
