@@ -77,9 +77,10 @@ class Warm:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Hand over to `work`, with the collected specs."""
-        session.config.pluginmanager.unregister(name="dojo-summary")
-        # Each spec runs alone; who hands them out counts those that did not finish.
-        session.config.pluginmanager.unregister(name="dojo-patience")
+        # Each spec runs alone, and reports go to `work`: nobody reads a summary or a dot for each
+        # spec, and who hands specs out counts those that did not finish.
+        for name in ("dojo-summary", "dojo-patience", "terminalreporter"):
+            session.config.pluginmanager.unregister(name=name)
         for item in session.items:
             if KATA in item.stash:
                 self.items.setdefault(item.stash[KATA].name, {})[item.nodeid] = item
