@@ -22,6 +22,8 @@ from dojo.watch.state import State
 SILENCE = 40.0
 STUCK = 0.5  # s after which a spec is not waited for any more when there is something newer to run
 MOST_RESTARTS = 3
+# s between two looks at a run under way: to draw a screen takes time that the specs need
+FRAME = 0.1
 
 
 class View(Protocol):
@@ -65,6 +67,8 @@ class Loop:
         self.problems: dict[str, str] = {}
         self.since = self.heard = time.perf_counter()
         self.restarts = 0
+        self.shown = 0.0
+        self.stale = False
 
     def run(self) -> None:
         """Take events until the learner quits."""
@@ -72,7 +76,7 @@ class Loop:
         self.ask([self.state.kata], time.perf_counter())
         while True:
             try:
-                event = self.events.get(timeout=1.0)
+                event = self.events.get(timeout=FRAME if self.stale else 1.0)
             except Empty:
                 self._check_silence()
                 continue
@@ -149,8 +153,16 @@ class Loop:
             self.restarts = 0
             self._end_kata()
         else:
+            none_red = self.state.red_ms is None
             self._note(message)
-            self.view.changed(self.state)
+            first_red = none_red and self.state.red_ms is not None
+            self.stale = not first_red and time.perf_counter() - self.shown < FRAME
+            if not self.stale:
+                self._show_progress()
+
+    def _show_progress(self) -> None:
+        self.shown, self.stale = time.perf_counter(), False
+        self.view.changed(self.state)
 
     def _become_ready(self, message: dict[str, object]) -> None:
         specs, problems = message["ready"], message["problems"]
@@ -255,8 +267,9 @@ class Loop:
 
     def _check_silence(self) -> None:
         """End a warm process that hangs; the details of the last run are old by now."""
+        self.stale = False
         if self.state.running:
-            self.view.changed(self.state)
+            self._show_progress()
         silent = time.perf_counter() - max(self.heard, self.since)
         if self.ready and self.left and silent > SILENCE:
             self.warm.stop()
