@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from sys import _current_frames, _getframe
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 Place = tuple[str, int]
@@ -74,6 +74,13 @@ def module_of(frame: FrameType) -> str:
 def is_learners(frame: FrameType) -> bool:
     """Whether the code of a solution runs in a frame."""
     return module_of(frame).startswith("katas.k")
+
+
+def defined_by_learner(function: FunctionType) -> bool:
+    """Whether a function stands in the file of a solution."""
+    names = function.__globals__
+    own = str(names.get("__name__") or "").startswith("katas.k")
+    return own and names.get("__file__") == function.__code__.co_filename
 
 
 def is_spec(frame: FrameType) -> bool:

@@ -30,12 +30,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import anyio
+import fastapi.routing
 import httpcore
 import pydantic.networks
 from starlette.background import BackgroundTask
 
 from dojo.doubles import clock, http, jobs, network
-from dojo.harness import starts, tasks
+from dojo.harness import endpoints, starts, tasks
 from dojo.observers import (
     audit,
     connections,
@@ -227,6 +228,12 @@ ALWAYS: tuple[Patch, ...] = (
         ("version",),
         functools.cache,
         "the version of email-validator is looked for once, and not for each `EmailStr`",
+    ),
+    *_existing(
+        fastapi.routing,
+        ("_extract_endpoint_context",),
+        endpoints.placed,
+        "the line of an endpoint is known without reading its file",
     ),
 )
 
