@@ -16,7 +16,7 @@ from dojo.harness import holds
 from dojo.harness.current import by_the_solution, current_exchange, current_timeline
 from dojo.harness.timeline import MADE
 from dojo.observers.files import current_disk
-from dojo.observers.sql import FILE, Step, current_database
+from dojo.observers.sql import AT_ONCE, FILE, Step, current_database
 from dojo.observers.statements import Authorizer, NoValues, statements_of
 
 BUSY = 0.004
@@ -61,9 +61,8 @@ class ObservedConnection(sqlite3.Connection):
         self._authorizer = Authorizer()
         self._written: dict[str, None] = {}
         super().set_authorizer(self._authorizer)
-        # A spec's database is thrown away: waiting for the disk to have it would only be slow.
         if not self.in_transaction:
-            self._quietly("PRAGMA synchronous=OFF")
+            self._quietly(AT_ONCE)
 
     def cursor(self, factory: Any = None) -> Any:
         """A cursor that is observed, too."""
