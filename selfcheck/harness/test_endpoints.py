@@ -1,6 +1,7 @@
 """The place of an endpoint is the one that FastAPI would find."""
 
 from pathlib import Path
+from typing import Any
 
 import fastapi.routing
 import pytest
@@ -9,7 +10,7 @@ from dojo.catalogue import read_catalogue
 from dojo.harness import endpoints
 from dojo.solutions import load_solution, unload
 
-place = vars(fastapi.routing).get("_extract_endpoint_context")
+place: Any = vars(fastapi.routing).get("_extract_endpoint_context")
 SOURCE = '''"""A solution."""
 
 import functools
