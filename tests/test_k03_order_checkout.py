@@ -169,32 +169,38 @@ async def test_the_warehouse_is_told_the_number_of_the_order_as_json(client, war
 
 async def test_what_is_ordered_is_taken_off_the_stock(client, database):
     """Each line of the order counts, also when two name the same thing."""
-    body = order(tea=2, jam=1)
+    pens = {f"pen {number}": number for number in range(1, 31)}
+    database.insert("inventory", *({"sku": sku, "quantity": 100} for sku in pens))
+    body = order(tea=2, jam=1, **pens)
     body["items"].append({"sku": "tea", "quantity": 3})
 
     await client.post("/order-checkout", json=body)
 
-    assert database.rows(STOCK) == [("jam", 4), ("tea", 5)], (
-        "the stock was 5 jam and 10 tea; ordered were 2 tea, 1 jam, and 3 tea more"
+    assert dict(database.rows(STOCK)) == {
+        "jam": 4,
+        "tea": 5,
+        **{sku: 100 - quantity for sku, quantity in pens.items()},
+    }, (
+        "the stock was 5 jam, 10 tea and 100 of each of thirty pens; ordered were 2 tea, 1 jam, 1 of the first pen to 30 "
+        "of the last, and 3 tea more"
     )
-    assert database.rows(
-        "SELECT sku, sum(quantity) FROM order_items GROUP BY sku ORDER BY sku"
-    ) == [
-        ("jam", 1),
-        ("tea", 5),
-    ], (
-        "the items that were stored, added up for each sku; ordered were 2 tea, 1 jam, and 3 tea more"
+    stored = database.rows("SELECT sku, sum(quantity) FROM order_items GROUP BY sku")
+    assert dict(stored) == {"jam": 1, "tea": 5, **pens}, (
+        "the items that were stored, added up for each sku"
     )
 
 
 async def test_only_what_is_ordered_is_taken_off_the_stock(client, database):
     """`Tea`, `tea` and `te_` are three different skus."""
-    database.insert("inventory", {"sku": "Tea", "quantity": 7}, {"sku": "te_", "quantity": 9})
+    database.insert("inventory", {"sku": "Tea", "quantity": 7}, {"sku": "te_", "quantity": 900})
 
-    await client.post("/order-checkout", json=order(Tea=1, te_=2))
+    await client.post("/order-checkout", json=order(Tea=1, te_=250))
 
-    assert database.rows(STOCK) == [("Tea", 6), ("jam", 5), ("te_", 7), ("tea", 10)], (
-        "the stock was 7 Tea, 5 jam, 9 te_ and 10 tea; ordered were 1 Tea and 2 te_"
+    assert database.rows(STOCK) == [("Tea", 6), ("jam", 5), ("te_", 650), ("tea", 10)], (
+        "the stock was 7 Tea, 5 jam, 900 te_ and 10 tea; ordered were 1 Tea and 250 te_"
+    )
+    assert database.rows(ITEMS) == [(1, "Tea", 1), (1, "te_", 250)], (
+        "the items that were stored, as they were ordered: (order_id, sku, quantity)"
     )
 
 
@@ -206,6 +212,11 @@ async def test_an_order_held_up_does_not_undo_the_stock_of_another(client, datab
             second = client.begin("POST", "/order-checkout", json=order("grace", tea=3))
             await second.until_responded()
             await client.finish_what_can([second])
+
+            assert not second.finished or database.rows(STOCK) == [("jam", 5), ("tea", 7)], (
+                "of 10 tea, 2 and 3 were ordered; the second order has finished, and the first is held up at the "
+                "warehouse: only the items of the second may be taken off by now"
+            )
 
     assert database.rows(STOCK) == [("jam", 5), ("tea", 5)], (
         "of 10 tea, 2 and 3 were ordered; the second order came while the first was held up at the warehouse. "
