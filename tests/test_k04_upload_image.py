@@ -12,7 +12,8 @@ AI = "https://ai-api.example.com/process"
 CAT = b"\x89PNG a cat \x00\xff\r\n"
 LARGE_CAT = CAT * 15_000
 SEEN = {"label": "cat", "score": 0.98, "note": "très chat"}
-SAID = [SEEN, ["cat", "chat"], "chat à poil", {}, [], 0, False, None]
+WHAT = ["cat", "dog", "hen", "pig"]
+SAID = [SEEN, ["cat", "chat"], "chat à poil", {}, [], 0, False, None, "cat " * 200]
 pytestmark = pytest.mark.usefixtures("service")
 
 IMAGES = "SELECT path, status, result FROM processed_images ORDER BY id"
@@ -76,6 +77,7 @@ async def test_the_file_is_there_before_the_response(client, disk):
 async def test_the_first_of_a_name_keeps_it(client, database, disk):
     """A client expects its file under the name that it gave it."""
     names = ["CAT.PNG", "my cat.jpeg", "README", "chaton_né.tar.gz", "50%41 (1).png", "a..b.gif"]
+    names.append(f"{'a very ' * 12}long name.png")
     bodies = [(await client.post("/upload-image", **upload(name))).json() for name in names]
 
     paths = [f"uploads/{name}" for name in names]
@@ -117,7 +119,7 @@ async def test_what_the_service_says_is_stored(client, database, service):
     rows = database.rows(IMAGES)
 
     assert [row[:2] for row in rows] == [(path, "done") for path in paths], (
-        f"when a task has ended there must be exactly one row for its upload, (path, status), and all of these are JSON: {SAID}"
+        f"when a task has ended there must be exactly one row for its upload, (path, status), and all of these are JSON: {SAID[:-1]} and a long text"
     )
     assert [read(row[2]) for row in rows] == [[said] for said in SAID], (
         "`result` must be the service's JSON, as text"
@@ -295,19 +297,28 @@ async def test_a_name_with_nothing_left_is_refused(client, database, disk, servi
     assert len(database.rows(IMAGES)) == 1, "only the good one has a row"
 
 
-async def test_each_image_gets_its_own_result(client, database, service):
+async def test_each_image_gets_its_own_result(client, database, service, services):
     """Uploads overlap on any real server: nothing may be shared between them."""
-    service.replies_with(httpx.Response(200, json="a cat"), httpx.Response(200, json="a dog"))
+    service.replies_with(*(httpx.Response(200, json=f"a {what}") for what in WHAT))
     async with client.in_flight("POST", "/upload-image", **upload("cat.png")):
         with service.hold() as thinking:
             await thinking.until_reached()
             dog = await client.begin("POST", "/upload-image", **upload("dog.png")).until_responded()
             await client.finish_what_can([dog])
+    async with client.in_flight("POST", "/upload-image", **upload("hen.png")) as hen:
+        with services.hold_each() as calls:
+            await calls.until(1)
+            pig = await client.begin("POST", "/upload-image", **upload("pig.png")).until_responded()
+            await client.finish_what_can([hen, pig])
+            calls.release()
+            await client.finish_what_can([hen])
 
     assert sorted(database.rows(IMAGES)) == [
-        ("uploads/cat.png", "done", '"a cat"'),
-        ("uploads/dog.png", "done", '"a dog"'),
-    ], "the service thought longer about the cat than about the dog: (path, status, result)"
+        (f"uploads/{what}.png", "done", f'"a {what}"') for what in WHAT
+    ], (
+        "the service thought longer about the cat than about the dog that came after it, "
+        "and longer about the pig than about the hen that came before it: (path, status, result)"
+    )
 
 
 async def test_uploads_of_one_name_do_not_overwrite_each_other(client, database, disk, service):
