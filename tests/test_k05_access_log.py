@@ -141,16 +141,25 @@ async def test_the_time_is_when_the_request_arrived(client, clock, disk):
 
 async def test_each_request_in_flight_has_its_own_time(client, clock, disk):
     """Requests overlap on any real server: nothing may be shared between them."""
+    client.add_route("/slow", [("wait for", "go")])
+
     start = clock.now
-    async with client.responded("GET", "/items/1"):
+    async with client.in_flight("GET", "/slow"):
+        await client.give_turns()
         clock.tick(10)
-        async with client.responded("GET", "/items/2"):
+        async with client.responded("GET", "/items/1"):
             clock.tick(10)
+            async with client.responded("GET", "/items/2"):
+                clock.tick(10)
+        client.let_go("go")
 
     assert sorted((entry.get("path"), time_of(entry.get("time"))) for entry in entries(disk)) == [
-        ("/items/1", start),
-        ("/items/2", start + timedelta(seconds=10)),
-    ], "(path, time) of two requests in flight together, the second 10 s after the first"
+        ("/items/1", start + timedelta(seconds=10)),
+        ("/items/2", start + timedelta(seconds=20)),
+        ("/slow", start),
+    ], (
+        "(path, time) of three requests in flight together: /slow came first, and the others 10 s and 20 s after it"
+    )
 
 
 async def test_the_duration_is_in_milliseconds_and_without_the_tasks(client, clock, disk):
