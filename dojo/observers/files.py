@@ -74,6 +74,12 @@ class Disk:
         text = self.text(name)
         return text.removesuffix("\n").split("\n") if text else []
 
+    def put(self, name: str, text: str) -> None:
+        """Have a file there from before, with this text in UTF-8."""
+        path = os.path.join(self.directory, name)
+        with _real_open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+
     def files(self) -> list[str]:
         """All files below the working directory with `/` in their names, sorted.
 

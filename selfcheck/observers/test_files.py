@@ -162,6 +162,20 @@ async def test_a_file_opened_at_import_is_seen_when_it_is_written(environment, t
     assert environment.disk.lines("log.txt") == ["zoë"]
 
 
+async def test_a_file_can_be_there_from_before(environment):
+    """Who reads only what it has written itself finds another one."""
+    environment.disk.put("log.txt", "zoë\n")
+
+    def write() -> None:
+        with open("log.txt", "a", encoding="utf-8") as file:
+            file.write("ada\n")
+
+    await run_tasks(environment, write)
+
+    assert environment.disk.lines("log.txt") == ["zoë", "ada"]
+    assert environment.timeline.of("write") == ["log.txt"]
+
+
 @pytest.mark.parametrize("encoding", [None, "utf-8"])
 async def test_a_foreign_locale_spoils_text_without_an_encoding(environment, encoding):
     """Whoever names the encoding does not depend on the machine."""

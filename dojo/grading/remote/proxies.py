@@ -48,6 +48,7 @@ class RemoteDisk(Disk):
 
     hold = asked(RemoteHold)
     fail = asked()
+    put = asked()
     open_files = asked(Names)
 
     def __init__(self, link: Link, directory: Path) -> None:
