@@ -59,9 +59,7 @@ FILES = {
 # What every program may write to; the last is memory of `multiprocessing`, nameless at once.
 DEVICES = ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/shm/pym-")
 GRADERS = "imports a module of the grader"
-PAST_THE_ENGINE = (
-    "used the database on the event loop's thread, past SQLAlchemy, where no spec sees it"
-)
+PAST_THE_ENGINE = "used the database on the event loop's thread, past SQLAlchemy"
 
 
 @dataclass
