@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import httpcore
 import httpx
@@ -18,6 +15,7 @@ import respx
 from respx.mocks import HTTPCoreMocker
 
 from dojo.doubles.calls import Call
+from dojo.doubles.connection_pool import connection_for, kept
 from dojo.doubles.under_way import CallsUnderWay
 from dojo.harness.current import ExchangeState, current_exchange, current_timeline
 from dojo.harness.frames import places_here
@@ -26,8 +24,6 @@ from dojo.harness.loop_time import let_time_limits_run_out
 from dojo.harness.timeline import MADE
 
 AWAITED = "dojo.awaited"
-CONNECTIONS = "dojo.connections"
-
 
 Reply = int | httpx.Response | Exception | Callable[[], Exception | httpx.Response]
 Limit = Literal["connect", "read", "write", "pool"]
@@ -171,7 +167,7 @@ class Service:
         self, request: httpx.Request, reply: Reply, hold: Hold | None
     ) -> httpx.Response:
         if hold is not None:
-            with _kept(request, hold):
+            with kept(request, hold):
                 await hold.stop_here_async()
         global _replies
         if would_wait_for_ever(request, reply):
@@ -208,57 +204,6 @@ async def _others_to_end() -> None:
 
     while await until(partial(replied_since, _replies), QUIET):
         pass
-
-
-class _Connections:
-    """The connections of one `httpx.AsyncClient`, each of which is one call's at a time."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._free = asyncio.Semaphore(most)
-        self._kept = 0
-        self._limited: set[asyncio.Timeout] = set()
-
-    async def take(self, seconds: float | None) -> None:
-        """Take one of them as soon as it is free; `seconds` limits the wait for it."""
-        async with asyncio.timeout(seconds) as limit:
-            if seconds is not None:
-                self._limited.add(limit)
-                self._let_limits_run_out()
-            try:
-                await self._free.acquire()
-            finally:
-                self._limited.discard(limit)
-
-    def give_back(self) -> None:
-        """Leave one of them to the next call."""
-        self._free.release()
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """A spec holds the call that has one of them."""
-        self._kept += 1
-        self._let_limits_run_out()
-        try:
-            yield
-        finally:
-            self._kept -= 1
-
-    def _let_limits_run_out(self) -> None:
-        """A hold on all of them is longer than any limit of the wait for one of them."""
-        if self._kept == self._most:
-            for limit in self._limited:
-                limit.reschedule(0.0)
-
-
-_connections: WeakKeyDictionary[httpcore.AsyncConnectionPool, _Connections] = WeakKeyDictionary()
-
-
-def _kept(request: httpx.Request, hold: Hold) -> AbstractContextManager[None]:
-    connections: _Connections | None = request.extensions.get(CONNECTIONS)
-    if connections is None or hold.released or hold.reached >= hold.limit:
-        return nullcontext()
-    return connections.kept()
 
 
 class WaitsForEverError(httpx.ReadTimeout, TimeoutError):
@@ -386,20 +331,8 @@ class _Mocker(HTTPCoreMocker):
 
         if _services is None or not isinstance(instance, httpcore.AsyncConnectionPool):
             return await send()
-        connections = _connections.get(instance)
-        if connections is None:
-            most = vars(instance).get("_max_connections", sys.maxsize)
-            connections = _connections[instance] = _Connections(most)
-        httpx_request.extensions[CONNECTIONS] = connections
-        seconds = (httpx_request.extensions.get("timeout") or {}).get("pool")
-        try:
-            await connections.take(seconds)
-        except TimeoutError:
-            raise httpx.PoolTimeout("", request=httpx_request) from None
-        try:
+        async with connection_for(httpx_request, instance):
             return await send()
-        finally:
-            connections.give_back()
 
     @classmethod
     def handler(cls, httpx_request: httpx.Request) -> httpx.Response:
