@@ -44,11 +44,10 @@ def connect(database: Any, *args: Any, **options: Any) -> Any:
 def _observe(parameters: dict[str, Any]) -> None:
     """Have these parameters make an observed connection."""
     own = parameters.get("factory", sqlite3.Connection)
-    parameters["factory"] = (
-        ObservedConnection
-        if own is sqlite3.Connection
-        else type(own.__name__, (ObservedConnection, own), {})
-    )
+    if own is sqlite3.Connection:
+        parameters["factory"] = ObservedConnection
+    elif not issubclass(own, ObservedConnection):  # some SQLAlchemy keeps them for the next one
+        parameters["factory"] = type(own.__name__, (ObservedConnection, own), {})
     # SQLite says what a statement uses when it is prepared, so each has to be.
     parameters["cached_statements"] = 0
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from dojo.harness import patches
 from dojo.harness.environment import client_of
 from dojo.harness.holds import held
+from dojo.observers.connections import about_to_connect
 from selfcheck.worlds import app_of_tasks, app_with, run_tasks
 
 pytestmark = pytest.mark.fast
@@ -432,6 +433,19 @@ async def test_waiting_in_vain_fails_at_once_as_it_does_without_a_spec(environme
 
     assert isinstance(first.raised, OperationalError)
     assert (second.raised, users(environment)) == (None, ["ada"])
+
+
+@pytest.mark.parametrize("own", [sqlite3.Connection, type("Own", (sqlite3.Connection,), {})])
+def test_parameters_that_are_kept_for_the_next_connection_are_observed_once(engine, own):
+    """SQLAlchemy 2.0.40 has one set of them for all connections of an engine."""
+    parameters = {"factory": own}
+    made = []
+    for _ in range(2):
+        about_to_connect(engine.dialect, None, (), parameters)
+        made.append(parameters["factory"])
+
+    assert issubclass(made[0], own)
+    assert made == [made[0]] * 2
 
 
 async def test_what_a_solution_sets_on_its_connections_works(environment):
