@@ -68,6 +68,8 @@ def test_a_habit_of_honest_programs_costs_nothing(worker_pool, lines):
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="others may not mount it")
 def test_a_process_can_look_at_itself(worker_pool):
     """Some libraries do, to say how much memory there is."""
+    if not any("a process tree of its own" in entry for entry in worker_pool.isolation.in_force):
+        pytest.skip("this machine allows no process tree of its own")
     result = graded(worker_pool, changed(AT_IMPORT, f"{AT_IMPORT}{PROCESS}"))
 
     assert (result.score, result.evidence) == (10, []), result.specs[0].message
